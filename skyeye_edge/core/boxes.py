@@ -1,0 +1,107 @@
+"""Boxes: pixels, bins and the text `{<x1><y1><x2><y2>}` (SkyEyeGPT 3.2, MiniGPT-v2)."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from skyeye_edge.core.errors import InputError
+
+XYXY = tuple[float, float, float, float]
+Bins = tuple[int, int, int, int]
+Size = tuple[int, int]  # (width, height) in pixels
+BoxLabels = Literal["rounded", "truncated"]
+
+
+@dataclass(frozen=True, slots=True)
+class BoxSpec:
+    """How a model writes boxes."""
+
+    bins: int = 100  # edges are integers 0..bins
+    labels: BoxLabels = "rounded"  # the rule that made the training labels
+    absent: str = ""  # what a model answers when nothing is there; empty: it never learnt to
+    format: Literal["minigptv2"] = "minigptv2"
+
+    def __post_init__(self) -> None:
+        if self.bins < 1 or self.labels not in ("rounded", "truncated"):
+            raise InputError(f"boxes: bins {self.bins}, labels {self.labels!r} are not known")
+        if self.format != "minigptv2":
+            raise InputError(f"boxes: format {self.format!r} is not known, only 'minigptv2'")
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Axis-aligned box in pixels of the image that was asked about; x to the right, y down."""
+
+    xyxy: XYXY
+    score: float = 1.0  # 0..1, geometric mean over the free coordinate tokens
+
+    def __post_init__(self) -> None:
+        x1, y1, x2, y2 = self.xyxy
+        if not (-math.inf < x1 <= x2 < math.inf and -math.inf < y1 <= y2 < math.inf):
+            raise InputError(
+                f"box {self.xyxy}: corners swapped or not finite; give left, top, right, bottom"
+            )
+
+
+def quantise(edge: float, size: int, boxes: BoxSpec) -> int:
+    """Bin (0..bins) of a pixel edge on an axis of `size` pixels, by the rule that made the labels."""
+    half = 0.5 if boxes.labels == "rounded" else 0.0
+    return min(boxes.bins, max(0, math.floor(edge / size * boxes.bins + half)))
+
+
+def dequantise(step: int, size: int, boxes: BoxSpec) -> float:
+    """Pixel edge that `quantise` meant; at most half a bin away from an edge inside the image."""
+    half = 0.0 if boxes.labels == "rounded" else 0.5
+    return min(step + half, boxes.bins) / boxes.bins * size
+
+
+def box_bins(box: XYXY, size: Size, boxes: BoxSpec) -> Bins:
+    """The four bins of a pixel box."""
+    width, height = size
+    x1, y1, x2, y2 = box
+    return (
+        quantise(x1, width, boxes),
+        quantise(y1, height, boxes),
+        quantise(x2, width, boxes),
+        quantise(y2, height, boxes),
+    )
+
+
+def box_text(box: XYXY, size: Size, boxes: BoxSpec) -> str:
+    """A pixel box as the model reads and writes it."""
+    return "{" + "".join(f"<{step}>" for step in box_bins(box, size, boxes)) + "}"
+
+
+def box_pixels(bins: Bins, size: Size, boxes: BoxSpec) -> XYXY:
+    """The pixel box that four bins mean."""
+    width, height = size
+    x1, y1, x2, y2 = bins
+    return (
+        dequantise(x1, width, boxes),
+        dequantise(y1, height, boxes),
+        dequantise(x2, width, boxes),
+        dequantise(y2, height, boxes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedBoxes:
+    """Boxes read out of a text."""
+
+    corners: list[Bins]
+    complete: bool  # False: a box was begun and not closed
+
+
+_BOX = re.compile(r"\{<(\d{1,4})><(\d{1,4})><(\d{1,4})><(\d{1,4})>\}")
+
+
+def parse_boxes(text: str) -> ParsedBoxes:
+    """All boxes in a text, in order; `complete` is False if the text breaks off inside one."""
+    corners: list[Bins] = []
+    for found in _BOX.finditer(text):
+        x1, y1, x2, y2 = (int(digits) for digits in found.groups())
+        corners.append((x1, y1, x2, y2))
+    return ParsedBoxes(corners, "{" not in _BOX.sub("", text))

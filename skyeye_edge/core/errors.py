@@ -1,0 +1,84 @@
+"""Every error a user can meet, and the guard around imports of optional libraries.
+
+    SkyEyeError                 1   anything below
+    ├── InputError              2   the request is wrong: a path, an argument
+    │   └── MediaError          1   the request is right, the content is not: a broken video or image
+    ├── BundleError             1   a bundle is missing, damaged, newer than this program, or not trusted
+    ├── CheckpointError         1   a checkpoint is missing or does not fit
+    ├── DataError               1   an annotation file is wrong (file and line)
+    ├── ParityError             1   bundle and checkpoint do not agree
+    ├── BackendError            1   ONNX Runtime or llama.cpp cannot do what was asked
+    ├── MissingExtraError       2   an optional library is not installed
+    └── ClosedError             2   a model or stream was used after it was closed
+
+The number is the exit code of the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class SkyEyeError(Exception):
+    """An error with a message for the user: what is wrong, where, and what to do."""
+
+    exit_code = 1
+
+
+class InputError(SkyEyeError):
+    """The request is wrong: a path, an address or an argument."""
+
+    exit_code = 2
+
+
+class MediaError(InputError):
+    """The content of an image or video cannot be used."""
+
+    exit_code = 1
+
+
+class BundleError(SkyEyeError):
+    """A bundle is missing, damaged, newer than this program, or not trusted."""
+
+
+class CheckpointError(SkyEyeError):
+    """A checkpoint is missing or does not fit the architecture."""
+
+
+class DataError(SkyEyeError):
+    """Training data is wrong; the message names file and line."""
+
+
+class ParityError(SkyEyeError):
+    """Bundle and checkpoint do not agree as they should."""
+
+
+class BackendError(SkyEyeError):
+    """ONNX Runtime or llama.cpp cannot do what was asked."""
+
+
+class MissingExtraError(SkyEyeError):
+    """A library of an optional extra is not installed."""
+
+    exit_code = 2
+
+
+class ClosedError(SkyEyeError):
+    """A model or stream was used after it was closed."""
+
+    exit_code = 2
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Name the extra to install when an import inside the block finds nothing.
+
+    A plain import statement stays one this way, so that linters and editors see it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"'{error.name}' is not installed; run: pip install 'skyeye-edge[{extra}]'"
+        ) from error

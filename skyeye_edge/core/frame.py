@@ -1,0 +1,76 @@
+"""One image of a source, and what a source says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from skyeye_edge.core.errors import InputError
+
+State = Literal["CONNECTING", "LIVE", "STALLED", "RECONNECTING", "ENDED"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the frames of a stream since some earlier point."""
+
+    received: int = 0  # decoded frames, and decode calls that failed
+    skipped: int = 0  # not due by `every`
+    dropped: dict[str, int] = field(default_factory=dict)  # by cause: stale, busy, decode, closed
+
+    def __add__(self, other: Counts) -> Counts:
+        dropped = dict(self.dropped)
+        for cause, number in other.dropped.items():
+            dropped[cause] = dropped.get(cause, 0) + number
+        return Counts(self.received + other.received, self.skipped + other.skipped, dropped)
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # eq=False: arrays have no single answer to ==
+class Frame:
+    """One RGB image of a source; shared between threads, so nobody writes to it."""
+
+    rgb: npt.NDArray[np.uint8]  # (H, W, 3), row 0 on top; the write flag is cleared
+    time: float = 0.0  # media time in seconds since the source began, never the wall clock
+    index: int = 0  # counts decoded frames, also those dropped later; never restarts
+    epoch: int = 0  # how often the source has begun anew
+    arrived: float = 0.0  # when it was decoded, monotonic seconds: what age is measured from
+    source: str = ""  # name for humans, free of credentials
+    before: Counts = field(default_factory=Counts)  # what happened since the item before this one
+
+    def __post_init__(self) -> None:
+        rgb = self.rgb
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
+            raise InputError(
+                f"frame: {rgb.dtype} array of shape {rgb.shape}; give (height, width, 3) uint8, RGB"
+            )
+        if rgb.flags.writeable:
+            view = rgb.view()
+            view.flags.writeable = False
+            object.__setattr__(self, "rgb", view)
+
+    @classmethod
+    def from_bgr(cls, bgr: npt.NDArray[np.uint8], **values: float) -> Frame:
+        """A frame from OpenCV's channel order; the array is copied."""
+        if bgr.ndim != 3 or bgr.shape[2] != 3:
+            raise InputError(f"frame: shape {bgr.shape}; give (height, width, 3) uint8, BGR")
+        return cls(rgb=np.ascontiguousarray(bgr[:, :, ::-1]), **values)  # type: ignore[arg-type]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        height, width, _ = self.rgb.shape
+        return width, height
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChange:
+    """A source changed its state; the last one of a source is ENDED and carries the tail's counts."""
+
+    state: State
+    cause: str
+    epoch: int = 0
+    time: float = 0.0
+    before: Counts = field(default_factory=Counts)

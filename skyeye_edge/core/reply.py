@@ -1,0 +1,33 @@
+"""What a language model gave back for one request, on either side (llama.cpp or PyTorch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Stopped = Literal["end", "length"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # eq=False: logits have no single answer to ==
+class Reply:
+    """Generated tokens without the end token; the four tuples have the same length.
+
+    When `stopped` is "end" and logits were kept, `logits` has one row more than `ids` has free
+    positions if the end token itself was a free choice.
+    """
+
+    ids: tuple[int, ...]
+    pieces: tuple[bytes, ...]  # text of each token; joined and decoded as UTF-8 they are the answer
+    probabilities: tuple[float, ...]  # of each token among the allowed ones; 1.0 if forced
+    free: tuple[bool, ...]  # False where the automaton left one choice
+    stopped: Stopped
+    logits: tuple[npt.NDArray[np.float32] | None, ...] | None = None
+    """Per generated position, the end token's included: (V,) with -inf where not allowed, None if forced."""
+
+    @property
+    def text(self) -> str:
+        """The answer as text; bytes that are not UTF-8 become U+FFFD."""
+        return b"".join(self.pieces).decode("utf-8", "replace")

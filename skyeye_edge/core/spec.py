@@ -1,0 +1,87 @@
+"""What a model expects: the part that a checkpoint's `skyeye.json` and a bundle's manifest share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from skyeye_edge.core.boxes import BoxSpec
+from skyeye_edge.core.errors import InputError
+
+PromptForm = Literal["train", "infer"]
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessSpec:
+    """How an image becomes pixel values; mean and std are CLIP's, in 0..1."""
+
+    resize: Literal["pillow-bicubic"] = "pillow-bicubic"
+    fit: Literal["stretch"] = "stretch"  # the aspect ratio is not kept (MiniGPT-v2)
+    mean: Triple = (0.48145466, 0.4578275, 0.40821073)
+    std: Triple = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True, slots=True)
+class VisionSpec:
+    """The vision side as the language model sees it."""
+
+    image_size: int  # S: pixel values are (B, 3, S, S)
+    tokens: int  # N: visual tokens of one frame
+    width: int  # d: width of a visual token, that of the language model
+    preprocess: PreprocessSpec = field(default_factory=PreprocessSpec)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSpec:
+    """Which template, and which of its two forms at which time."""
+
+    template: Literal["minigptv2"] = "minigptv2"
+    train_form: PromptForm = "infer"
+    infer_form: PromptForm = "infer"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything that training and runtime must agree on."""
+
+    vision: VisionSpec
+    prompt: PromptSpec = field(default_factory=PromptSpec)
+    boxes: BoxSpec = field(default_factory=BoxSpec)
+    context: int = 2048  # positions the language model was made for
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, as they stand in `skyeye.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ModelSpec:
+        """The reverse of `to_json`; unknown keys are ignored.
+
+        Raises:
+            InputError: a key is missing or has an unknown value.
+        """
+        try:
+            vision = dict(values["vision"])
+            preprocess = _known(PreprocessSpec, vision.get("preprocess", {}))
+            for name in ("mean", "std"):
+                if name in preprocess:
+                    preprocess[name] = tuple(float(x) for x in preprocess[name])
+            return cls(
+                vision=VisionSpec(
+                    image_size=int(vision["image_size"]),
+                    tokens=int(vision["tokens"]),
+                    width=int(vision["width"]),
+                    preprocess=PreprocessSpec(**preprocess),
+                ),
+                prompt=PromptSpec(**_known(PromptSpec, values.get("prompt", {}))),
+                boxes=BoxSpec(**_known(BoxSpec, values.get("boxes", {}))),
+                context=int(values["context"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"model specification: {error!r} is missing or wrong") from error
+
+
+def _known(owner: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key in owner.__dataclass_fields__}

@@ -1,0 +1,127 @@
+"""What can be asked about a frame, and the words in which the model is asked.
+
+Identifiers and instruction texts are those that MiniGPT-v2 and SkyEyeGPT evaluate with, so that
+imported weights meet the prompts they know (SkyEyeGPT 3.2).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from skyeye_edge.core.boxes import BoxSpec, XYXY, Size, box_text
+from skyeye_edge.core.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """One sentence about the frame or clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """A longer description; with `boxes`, phrases carry their places."""
+
+    boxes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """Which one of `names` the frame shows."""
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "names", tuple(self.names)
+        )  # lists are welcome, values are not shared
+        for name in self.names:
+            _check_words(name, "class name")
+        if len(set(self.names)) != len(self.names) or not self.names:
+            raise InputError("classify: give at least one name, and each name once")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The one region that `phrase` means, or that it is absent."""
+
+    phrase: str
+
+    def __post_init__(self) -> None:
+        _check_words(self.phrase, "phrase")
+
+
+@dataclass(frozen=True, slots=True)
+class Detect:
+    """Every object called `name`."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        _check_words(self.name, "object name")
+        if any(mark in self.name for mark in ("<p>", "</p>", "<delim>", "{", "}")):
+            raise InputError(
+                f"object name {self.name!r}: marks of the box syntax cannot be part of it"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """What is inside `box`, given in pixels (left, top, right, bottom)."""
+
+    box: XYXY
+
+    def __post_init__(self) -> None:
+        x1, y1, x2, y2 = (float(edge) for edge in self.box)
+        if not (-math.inf < x1 <= x2 < math.inf and -math.inf < y1 <= y2 < math.inf):
+            raise InputError(f"box {self.box}: give left, top, right, bottom in pixels")
+        object.__setattr__(self, "box", (x1, y1, x2, y2))
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A free question about the frame or clip."""
+
+    question: str
+
+    def __post_init__(self) -> None:
+        _check_words(self.question, "question")
+
+
+Task = Caption | Describe | Classify | Ground | Detect | Identify | Ask
+ONE_FRAME_TASKS = (Ground, Detect, Identify)  # a box belongs to one frame, not to a clip
+
+
+def task_name(task: Task) -> str:
+    """The lower-case word of a task in events and manifests."""
+    return type(task).__name__.lower()
+
+
+def instruction(task: Task, size: Size, boxes: BoxSpec) -> str:
+    """What the model reads as the user's turn.
+
+    Args:
+        task: what is asked.
+        size: (width, height) of the frame in pixels; Identify's box is measured in it.
+        boxes: how boxes are written.
+    """
+    match task:
+        case Caption():
+            return "[caption] please describe this image?"
+        case Describe(boxes=with_boxes):
+            return ("[grounding] " if with_boxes else "") + "please describe this image in details"
+        case Classify(names=names):
+            return f"[vqa] which of these is this image: {', '.join(names)}?"
+        case Ground(phrase=phrase):
+            return f"[refer] give me the location of {phrase}"
+        case Detect(name=name):
+            return f"[detection] {name}"
+        case Identify(box=box):
+            return f"[identify] what object is in this location {box_text(box, size, boxes)}"
+        case Ask(question=question):
+            return f"[vqa] {question}"
+
+
+def _check_words(text: str, what: str) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f"{what} {text!r}: give some words")
