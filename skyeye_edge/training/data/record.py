@@ -1,0 +1,55 @@
+"""One training sample, in the same nouns that the runtime uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from skyeye_edge.core.errors import MediaError
+from skyeye_edge.core.results import TaskResult
+from skyeye_edge.core.tasks import Task
+
+RGB = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question and the answer to learn."""
+
+    task: Task | str  # a str is an instruction as it stands
+    target: TaskResult
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """Images and a conversation about them."""
+
+    images: tuple[Path | RGB, ...]  # files, or (H, W, 3) uint8 RGB arrays
+    turns: tuple[Turn, ...]
+    source: str = ""  # data set
+    split: str = "train"
+
+
+def read_rgb(image: Path | RGB) -> RGB:
+    """(H, W, 3) uint8 of a record's image; EXIF orientation is applied.
+
+    Raises:
+        MediaError: the file is missing or no image.
+    """
+    if not isinstance(image, Path):
+        return image
+    try:
+        with Image.open(image) as opened:
+            return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+    except (OSError, Image.DecompressionBombError) as error:
+        raise MediaError(f"{image}: not a readable image: {error}") from error
+
+
+def sizes_of(images: Sequence[RGB]) -> list[tuple[int, int]]:
+    """(width, height) of each image."""
+    return [(image.shape[1], image.shape[0]) for image in images]

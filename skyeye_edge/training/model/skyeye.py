@@ -1,0 +1,222 @@
+"""The SkyEyeGPT architecture in PyTorch, and its checkpoint folder.
+
+checkpoint/
+  skyeye.json            sizes, specification, licences, provenance
+  vision.safetensors     EVA tower and `ln_vision`
+  aligner.safetensors    `llama_proj`
+  llm/                   a plain Hugging Face folder with `tokenizer.model`
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from skyeye_edge.core.errors import CheckpointError, InputError
+from skyeye_edge.core.spec import ModelSpec
+from skyeye_edge.training.model.aligner import JOINED, Aligner
+from skyeye_edge.training.model.eva import EvaConfig, EvaVit
+
+DESCRIPTION = "skyeye.json"
+EXTRA_FILES = ("MODEL_CARD.md", "LICENSE")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointInfo:
+    """What `skyeye.json` says beside the sizes and the specification."""
+
+    name: str
+    version: str = "0.0.0"
+    created: str = ""  # UTC, ISO 8601
+    commercial_use: bool = False
+    tasks: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SkyEyeModel(nn.Module):
+    """Vision tower, norm, aligner and language model.
+
+    `language_model` is the Hugging Face causal LM; `tokenizer_file` the sentencepiece model that
+    belongs to it.
+    """
+
+    def __init__(
+        self,
+        vision: EvaVit,
+        language_model: PreTrainedModel,
+        spec: ModelSpec,
+        info: CheckpointInfo,
+        tokenizer_file: Path,
+    ) -> None:
+        super().__init__()
+        width = int(language_model.config.hidden_size)
+        _check_sizes(vision.config, width, spec)
+        self.vision = vision
+        self.ln_vision = nn.LayerNorm(vision.config.width)  # eps 1e-5, over the class token too
+        self.aligner = Aligner(vision.config.width, width)
+        self.language_model = language_model
+        self.spec = spec
+        self.info = info
+        self.tokenizer_file = tokenizer_file
+
+    def encode_image(self, pixel_values: Tensor) -> Tensor:
+        """(B, 3, S, S) normalised pixels to (B, N, D) visual tokens.
+
+        Source: MiniGPT-v2, minigpt_v2.py: norm over all tokens, class token dropped, four joined.
+        """
+        return self.aligner(self.patch_features(pixel_values))
+
+    def patch_features(self, pixel_values: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, P, vision width): normalised patch features, class token dropped."""
+        return self.ln_vision(self.vision(pixel_values))[:, 1:]
+
+    def embed(self, input_ids: Tensor, visual_tokens: Tensor) -> Tensor:
+        """(B, L) ids and (F, N, D) visual tokens to (B, L, D) embeddings.
+
+        Every negative id is a place for one visual token; they are filled in order.
+        """
+        places = input_ids < 0
+        embedded = self.language_model.get_input_embeddings()(input_ids.clamp(min=0))
+        if visual_tokens.shape[0] == 0:
+            return embedded
+        flat = visual_tokens.flatten(0, 1).to(embedded.dtype)
+        return embedded.masked_scatter(places.unsqueeze(-1), flat)
+
+    def forward(
+        self, pixel_values: Tensor, input_ids: Tensor, labels: Tensor, attention_mask: Tensor
+    ) -> dict[str, Tensor]:
+        """Loss of the next token, mean over all positions of the batch that are learnt.
+
+        Args:
+            pixel_values: (F, 3, S, S), all frames of the batch in order.
+            input_ids: (B, L), negative where a visual token stands.
+            labels: (B, L), -100 where nothing is learnt; not shifted.
+            attention_mask: (B, L), 0 on padding.
+        """
+        embedded = self.embed(input_ids, self.encode_image(pixel_values))
+        logits = self.language_model(inputs_embeds=embedded, attention_mask=attention_mask).logits
+        shifted = logits[:, :-1].float().flatten(0, 1)
+        loss = nn.functional.cross_entropy(shifted, labels[:, 1:].flatten(), ignore_index=-100)
+        return {"loss": loss, "logits": logits}
+
+    @classmethod
+    def from_checkpoint(cls, folder: str | Path, *, attention: str = "eager") -> SkyEyeModel:
+        """The float32 model of a checkpoint folder, in evaluation mode.
+
+        Raises:
+            CheckpointError: a file is missing, damaged, or does not fit the others.
+        """
+        folder = Path(folder)
+        values = read_description(folder)
+        try:
+            spec = ModelSpec.from_json(values["spec"])
+            config = EvaConfig(**values["vision_config"])
+            language_model = AutoModelForCausalLM.from_pretrained(
+                folder / "llm", dtype=torch.float32, attn_implementation=attention
+            )
+            known = {
+                key: values[key] for key in CheckpointInfo.__dataclass_fields__ if key in values
+            }
+            known |= {key: tuple(known.get(key, ())) for key in ("tasks", "licences")}
+            tokenizer = folder / "llm" / "tokenizer.model"
+            model = cls(EvaVit(config), language_model, spec, CheckpointInfo(**known), tokenizer)
+            model._load_part(folder / "vision.safetensors", ("vision.", "ln_vision."))
+            model._load_part(folder / "aligner.safetensors", ("aligner.",))
+        except (KeyError, TypeError, ValueError, OSError, InputError, SafetensorError) as error:
+            raise CheckpointError(
+                f"{folder}: not a usable checkpoint: {error}. "
+                "Make one with `skyeye-edge merge RUN -o CHECKPOINT`"
+            ) from error
+        return model.eval()
+
+    def _load_part(self, path: Path, prefixes: tuple[str, ...]) -> None:
+        wanted = {
+            key: value for key, value in self.state_dict().items() if key.startswith(prefixes)
+        }
+        found = {key: value.float() for key, value in load_file(path).items()}
+        if found.keys() != wanted.keys():
+            odd = sorted(found.keys() ^ wanted.keys())
+            raise CheckpointError(
+                f"{path}: {len(odd)} tensors missing or not known, first {odd[0]}"
+            )
+        for key, value in found.items():
+            if value.shape != wanted[key].shape:
+                raise CheckpointError(
+                    f"{path}: {key} is {tuple(value.shape)}, should be {tuple(wanted[key].shape)}"
+                )
+        self.load_state_dict(found, strict=False)
+
+    def save_checkpoint(self, folder: str | Path, dtype: torch.dtype = torch.float16) -> Path:
+        """Write the checkpoint folder, weights rounded to `dtype`.
+
+        The folder must not exist or be empty.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            key: value.detach().to(dtype).contiguous() for key, value in self.state_dict().items()
+        }
+        vision = {k: v for k, v in state.items() if k.startswith(("vision.", "ln_vision."))}
+        save_file(vision, folder / "vision.safetensors")
+        aligner = {k: v for k, v in state.items() if k.startswith("aligner.")}
+        save_file(aligner, folder / "aligner.safetensors")
+        before = self.language_model.dtype
+        self.language_model.to(dtype).save_pretrained(folder / "llm")
+        self.language_model.to(before)
+        _copy_tokenizer(self.tokenizer_file, folder / "llm")
+        values = {
+            **asdict(self.info),
+            "architecture": {"vision": "eva", "aligner": "linear", "language": "llama"},
+            "vision_config": asdict(self.vision.config),
+            "spec": self.spec.to_json(),
+        }
+        (folder / DESCRIPTION).write_text(json.dumps(values, indent=1) + "\n", "utf-8")
+        return folder
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The contents of `skyeye.json`.
+
+    Raises:
+        CheckpointError: there is none, or it is not JSON.
+    """
+    try:
+        values: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text("utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{folder}: not a checkpoint: {DESCRIPTION}: {error}") from error
+    return values
+
+
+def _copy_tokenizer(source: Path, folder: Path) -> None:
+    for path in (source, source.parent / "tokenizer_config.json"):
+        if path.exists() and path.parent != folder:
+            shutil.copyfile(path, folder / path.name)
+
+
+def _check_sizes(config: EvaConfig, language_width: int, spec: ModelSpec) -> None:
+    if config.grid % JOINED:
+        raise CheckpointError(
+            f"a grid of {config.grid} patches a row: must be a multiple of {JOINED}, "
+            "or joined patches would cross rows"
+        )
+    tokens = config.grid**2 // JOINED
+    if (spec.vision.image_size, spec.vision.tokens, spec.vision.width) != (
+        config.image_size,
+        tokens,
+        language_width,
+    ):
+        raise CheckpointError(
+            f"specification says {spec.vision.image_size} px, {spec.vision.tokens} tokens of "
+            f"{spec.vision.width}; the weights make {config.image_size}, {tokens}, {language_width}"
+        )
