@@ -1,0 +1,1 @@
+"""The nouns that training and runtime share: numpy, Pillow and the standard library only."""

@@ -1,0 +1,1 @@
+"""Metrics and reports over anything that has `run(image, tasks)`."""

@@ -1,0 +1,1 @@
+"""From a merged checkpoint to a bundle."""

@@ -1,0 +1,1 @@
+"""From pictures to a merged checkpoint: data, model, recipes and trainer."""

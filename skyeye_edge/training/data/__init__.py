@@ -1,0 +1,1 @@
+"""Training samples: where they are read from, made and joined into batches."""

@@ -1,0 +1,1 @@
+"""The procedural aerial world: scenes and flights with exact truth."""

@@ -1,0 +1,1 @@
+"""The architecture: EVA vision transformer, aligner, decoder."""

@@ -1,0 +1,112 @@
+"""Shared fixtures, and capability markers: what a machine cannot run is skipped with the reason."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from skyeye_edge import Model
+
+REPO = Path(__file__).resolve().parent.parent
+
+# Nothing in the tests may wait for a network or fight over two cores.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@cache
+def no_gpu() -> str:
+    try:
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return "no CUDA device"
+    return "" if "GPU 0" in done.stdout else "no CUDA device"
+
+
+@cache
+def no_netns() -> str:
+    if shutil.which("unshare") is None:
+        return "no unshare command"
+    done = subprocess.run(["unshare", "-rn", "true"], capture_output=True)
+    return "" if done.returncode == 0 else "user namespaces are not allowed here"
+
+
+def no_root() -> str:
+    return "" if os.geteuid() == 0 else "needs root"
+
+
+def no_ffprobe() -> str:
+    return "" if shutil.which("ffprobe") else "no ffprobe: apt-get install ffmpeg"
+
+
+@cache
+def no_rtsp() -> str:
+    probe = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    for python in ("/usr/bin/python3", "python3"):
+        if (
+            shutil.which(python)
+            and not subprocess.run([python, "-c", probe], capture_output=True).returncode
+        ):
+            return ""
+    return "no GStreamer RTSP server: build_tools/test_packages.sh installs it"
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "gpu": no_gpu,
+    "netns": no_netns,
+    "root": no_root,
+    "ffprobe": no_ffprobe,
+    "rtsp": no_rtsp,
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name, check in CHECKS.items():
+        if item.get_closest_marker(name) and (reason := check()):
+            pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The checkout."""
+    return REPO
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with data that does not belong to the project: real clips, RSICD, boxes."""
+    folder = Path(os.environ.get("SKYEYE_SHARED") or REPO.parent / "shared")
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no shared data at {folder}; SKYEYE_SHARED names another place")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle() -> Path:
+    """The packaged bundle; SKYEYE_TEST_BUNDLE names another one."""
+    given = os.environ.get("SKYEYE_TEST_BUNDLE")
+    return Path(given) if given else REPO / "skyeye_edge" / "assets" / "skyeye-tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_bundle: Path) -> Iterator[Model]:
+    """The model of that bundle, opened once for all tests that only ask it things."""
+    import skyeye_edge as sky
+
+    with sky.load(tiny_bundle) as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def demo_clip() -> Path:
+    """The packaged clip: a flight over the synthetic world."""
+    return REPO / "skyeye_edge" / "assets" / "demo.mp4"
