@@ -1,0 +1,70 @@
+# make demo               set up .venv for the runtime, run the main job, results in out/demo/
+# make test               set up .venv for development, run lint, types, import rules and tests
+# make test-all           the same with the slow tests
+# make lint types imports single checks
+# make wheels DIR=wheels  collect what an offline machine needs
+# make train-tiny DATA=D  train the packaged model again (D holds rsicd/ and boxes/)
+# make bench VIDEO=FILE   frames per second of caption and grounding
+# make docs               write the generated part of docs/ again
+# make clean              remove the environment and what the checks left
+# Set-up happens once; it is done again when setup.py, constraints.txt or build_tools/setup_env.py
+# changes, or when the folder is moved.
+PYTHON ?= python3
+VENV   ?= .venv
+DIR    ?= wheels
+VIDEO  ?=
+PYTEST_ARGS ?=
+BIN    := $(VENV)/bin
+SETUP  := $(PYTHON) build_tools/setup_env.py --venv $(VENV)
+
+.PHONY: help demo test test-all lint types imports wheels train-tiny bench docs clean \
+        setup-runtime setup-dev test-packages python
+
+help:
+	@sed -n '1,/^PYTHON/s/^# //p' Makefile
+
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "No '$(PYTHON)' found. On Debian: sudo apt-get install python3 python3-venv" >&2; exit 1; }
+
+setup-runtime: python
+	@$(SETUP) runtime
+
+setup-dev: python
+	@$(SETUP) dev
+
+test-packages:
+	@sh build_tools/test_packages.sh
+
+demo: setup-runtime
+	@$(BIN)/skyeye-edge demo
+
+lint: setup-dev
+	@echo "== lint" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup-dev
+	@echo "== types" && $(BIN)/mypy
+
+imports: setup-dev
+	@echo "== import rules" && $(BIN)/lint-imports --no-logo
+
+test: lint types imports test-packages
+	@echo "== tests" && $(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-all: lint types imports test-packages
+	@echo "== tests, slow ones too" && $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+wheels: python
+	@$(SETUP) runtime --wheels $(DIR)
+
+train-tiny: setup-dev
+	@test -d "$(DATA)" || { echo "make train-tiny DATA=DIR: DIR holds rsicd/ and boxes/ (docs/train.md)" >&2; exit 2; }
+	@$(BIN)/python -m skyeye_edge train skyeye_edge/training/recipes/skyeye-tiny.yaml --resume
+
+bench: setup-runtime
+	@$(BIN)/python benchmarks/frames_per_second.py $(VIDEO)
+
+docs: setup-dev
+	@$(BIN)/python build_tools/cli_docs.py
+
+clean:
+	rm -rf $(VENV) .venv.lock build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
