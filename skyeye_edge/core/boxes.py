@@ -47,7 +47,7 @@ class Box:
 
 
 def quantise(edge: float, size: int, boxes: BoxSpec) -> int:
-    """Bin (0..bins) of a pixel edge on an axis of `size` pixels, by the rule that made the labels."""
+    """Bin (0..bins) of a pixel edge on an axis of `size` pixels, by the labels' own rule."""
     half = 0.5 if boxes.labels == "rounded" else 0.0
     return min(boxes.bins, max(0, math.floor(edge / size * boxes.bins + half)))
 

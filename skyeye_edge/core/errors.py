@@ -2,8 +2,8 @@
 
     SkyEyeError                 1   anything below
     ├── InputError              2   the request is wrong: a path, an argument
-    │   └── MediaError          1   the request is right, the content is not: a broken video or image
-    ├── BundleError             1   a bundle is missing, damaged, newer than this program, or not trusted
+    │   └── MediaError          1   the content cannot be used: a broken video or image
+    ├── BundleError             1   a bundle is missing, damaged, too new, or not trusted
     ├── CheckpointError         1   a checkpoint is missing or does not fit
     ├── DataError               1   an annotation file is wrong (file and line)
     ├── ParityError             1   bundle and checkpoint do not agree

@@ -67,7 +67,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class SourceChange:
-    """A source changed its state; the last one of a source is ENDED and carries the tail's counts."""
+    """A source changed its state; the last one is ENDED and carries the tail's counts."""
 
     state: State
     cause: str

@@ -33,6 +33,6 @@ def preprocess(rgb: npt.NDArray[np.uint8], spec: VisionSpec) -> Pixels:
 def normalise(rgb: npt.NDArray[np.uint8], spec: PreprocessSpec) -> Pixels:
     """(..., H, W, 3) uint8 to (..., 3, H, W) float32, by a table of the 256 values per channel."""
     levels = (np.arange(256, dtype=np.float32) / 255)[:, None]
-    table = (levels - np.float32(spec.mean)) / np.float32(spec.std)
+    table = (levels - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
     channels = [table[:, channel][rgb[..., channel]] for channel in range(3)]
     return np.stack(channels, axis=-3).astype(np.float32, copy=False)

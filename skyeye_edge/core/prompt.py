@@ -63,9 +63,9 @@ def build_prompt(
         turns: questions and answers in order; the last answer may be None (it is asked for).
         sizes: (width, height) of each frame, in order; none for a text-only conversation.
         spec: which template and form, and how boxes are written.
-        learn: for training. The form is `train_form`, and answers are segments of their own, because
-            they are generated token by token after the prompt; in the infer form they otherwise
-            join the text before them, as the published inference does.
+        learn: for training. The form is `train_form`, and answers are segments of their own,
+            because they are generated token by token after the prompt; in the infer form they
+            otherwise join the text before them, as the published inference does.
         as_reference: cut texts at literal `<s> </s> <unk>`, as the published code does. Never for
             what users type.
     """

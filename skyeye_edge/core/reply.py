@@ -25,7 +25,7 @@ class Reply:
     free: tuple[bool, ...]  # False where the automaton left one choice
     stopped: Stopped
     logits: tuple[npt.NDArray[np.float32] | None, ...] | None = None
-    """Per generated position, the end token's included: (V,) with -inf where not allowed, None if forced."""
+    """Per position, the end token's included: (V,), -inf where not allowed, None if forced."""
 
     @property
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""What a model expects: the part that a checkpoint's `skyeye.json` and a bundle's manifest share."""
+"""What a model expects: the part that `skyeye.json` and a bundle's manifest share."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from skyeye_edge.core.boxes import BoxSpec, XYXY, Size, box_text
+from skyeye_edge.core.boxes import XYXY, BoxSpec, Size, box_text
 from skyeye_edge.core.errors import InputError
 
 
@@ -95,6 +95,21 @@ ONE_FRAME_TASKS = (Ground, Detect, Identify)  # a box belongs to one frame, not 
 def task_name(task: Task) -> str:
     """The lower-case word of a task in events and manifests."""
     return type(task).__name__.lower()
+
+
+def max_tokens(task: Task) -> int:
+    """How many tokens an answer may have where nobody says otherwise; forced tokens count."""
+    match task:
+        case Classify() | Identify():
+            return 32
+        case Ground():
+            return 48
+        case Caption() | Ask():
+            return 64
+        case Describe():
+            return 256
+        case Detect():
+            return 512
 
 
 def instruction(task: Task, size: Size, boxes: BoxSpec) -> str:
