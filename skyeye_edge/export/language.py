@@ -1,0 +1,148 @@
+"""The language side of a checkpoint as GGUF: written in float32; quantised types are read back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skyeye_edge.core.errors import InputError, needs
+from skyeye_edge.export.llama import LlamaSizes, find_tensors, read_shape, read_sizes, read_weights
+from skyeye_edge.export.tokenizer import TokenList, read_tokens
+
+if TYPE_CHECKING:
+    import gguf
+
+K_QUANT_WIDTH = 256  # columns that K-quants and most IQ types need a multiple of
+
+
+def language_file_name(variant: str) -> str:
+    """Name of a type's file in a bundle."""
+    return f"llm.{variant.lower()}.gguf"
+
+
+def write_gguf(folder: Path, target: Path, name: str) -> tuple[str, ...]:
+    """Write a Hugging Face LLaMA folder as a float32 GGUF.
+
+    One tensor is in memory at a time.
+
+    Args:
+        folder: `config.json`, `*.safetensors`, `tokenizer.model`.
+        target: the file to write.
+        name: of the model, as programs show it.
+
+    Returns:
+        Warnings for the user, if any.
+
+    Raises:
+        CheckpointError: a file is missing, a tensor too, or one is not known.
+    """
+    with needs("export"):
+        import gguf
+    sizes = read_sizes(folder)
+    tokens = read_tokens(folder / "tokenizer.model", sizes.vocabulary)
+    places = find_tensors(folder, sizes)
+    writer = gguf.GGUFWriter(str(target), "llama")
+    _describe(writer, sizes, name)
+    _add_tokens(writer, tokens)
+    for tensor, (path, key) in places.items():
+        shape = read_shape(path, key)
+        writer.add_tensor_info(tensor, shape, np.dtype(np.float32), 4 * int(np.prod(shape)))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for tensor, (path, key) in places.items():
+        writer.write_tensor_data(read_weights(path, key, tensor, sizes))
+    writer.close()
+    return tokens.warnings
+
+
+def _describe(writer: gguf.GGUFWriter, sizes: LlamaSizes, name: str) -> None:
+    from gguf import LlamaFileType, RopeScalingType
+
+    writer.add_name(name)
+    writer.add_file_type(LlamaFileType.ALL_F32)
+    writer.add_vocab_size(sizes.vocabulary)
+    writer.add_context_length(sizes.context)
+    writer.add_embedding_length(sizes.width)
+    writer.add_block_count(sizes.layers)
+    writer.add_feed_forward_length(sizes.mlp)
+    writer.add_head_count(sizes.heads)
+    writer.add_head_count_kv(sizes.kv_heads)
+    writer.add_key_length(sizes.head_width)
+    writer.add_value_length(sizes.head_width)
+    writer.add_layer_norm_rms_eps(sizes.norm_eps)
+    writer.add_rope_dimension_count(sizes.head_width)
+    writer.add_rope_freq_base(sizes.rope_base)
+    if sizes.rope_factor != 1.0:
+        writer.add_rope_scaling_type(RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(sizes.rope_factor)
+
+
+def _add_tokens(writer: gguf.GGUFWriter, tokens: TokenList) -> None:
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens.pieces)
+    writer.add_token_scores(tokens.scores)
+    writer.add_token_types(tokens.types)
+    writer.add_bos_token_id(tokens.bos)
+    writer.add_eos_token_id(tokens.end)
+    writer.add_unk_token_id(tokens.unknown)
+    writer.add_add_bos_token(False)  # prompts write their own; absent would mean True
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(tokens.dummy_prefix)
+
+
+def tensor_types(path: Path) -> dict[str, str]:
+    """Type of every matrix in a GGUF, by tensor name.
+
+    What was asked for is not always what is there. Vectors (norms, biases) always stay float32 and
+    are left out.
+    """
+    with needs("export"):
+        from gguf import GGUFReader
+    return {
+        tensor.name: tensor.tensor_type.name
+        for tensor in GGUFReader(str(path)).tensors
+        if len(tensor.shape) > 1
+    }
+
+
+def replaced_types(types: Mapping[str, str], variant: str) -> dict[str, int]:
+    """How many matrices have another type than `variant` means, by the type they have.
+
+    libllama replaces a type whose blocks do not fit the row length and reports success. The mixed
+    types (Q4_K_M, IQ3_XS, ...) consist of several types, all with blocks of 256; the others may
+    have such a type for the output matrix.
+    """
+    with needs("export"):
+        from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+    wide = {kind.name for kind, (block, _) in GGML_QUANT_SIZES.items() if block == K_QUANT_WIDTH}
+    meant = wide | ({variant} if variant in GGMLQuantizationType.__members__ else set())
+    return dict(sorted(Counter(kind for kind in types.values() if kind not in meant).items()))
+
+
+def check_widths(sizes: LlamaSizes) -> tuple[str, ...]:
+    """Warnings about widths that make the quantiser replace types."""
+    found = {"width": sizes.width, "MLP width": sizes.mlp}
+    odd = [f"{what} {size}" for what, size in found.items() if size % K_QUANT_WIDTH]
+    if not odd:
+        return ()
+    return (
+        f"{' and '.join(odd)}: no multiple of {K_QUANT_WIDTH}, K-quants are replaced by others",
+    )
+
+
+def check_language_variants(variants: Iterable[str]) -> tuple[str, ...]:
+    """The types in upper case, without repetitions, in the order given.
+
+    Raises:
+        InputError: there is none. Whether libllama knows a type, the quantiser says.
+    """
+    chosen = tuple(dict.fromkeys(variant.upper() for variant in variants))
+    if not chosen:
+        raise InputError("no language type: give one, for example Q8_0 or F32")
+    return chosen
