@@ -95,13 +95,19 @@ class ParsedBoxes:
     complete: bool  # False: a box was begun and not closed
 
 
-_BOX = re.compile(r"\{<(\d{1,4})><(\d{1,4})><(\d{1,4})><(\d{1,4})>\}")
+BOX_TEXT = re.compile(r"\{<([0-9]{1,4})><([0-9]{1,4})><([0-9]{1,4})><([0-9]{1,4})>\}")
 
 
 def parse_boxes(text: str) -> ParsedBoxes:
     """All boxes in a text, in order; `complete` is False if the text breaks off inside one."""
     corners: list[Bins] = []
-    for found in _BOX.finditer(text):
+    for found in BOX_TEXT.finditer(text):
         x1, y1, x2, y2 = (int(digits) for digits in found.groups())
         corners.append((x1, y1, x2, y2))
-    return ParsedBoxes(corners, "{" not in _BOX.sub("", text))
+    return ParsedBoxes(corners, "{" not in BOX_TEXT.sub("", text))
+
+
+def is_box(bins: Bins, boxes: BoxSpec) -> bool:
+    """True if bins read from free text are in range and not swapped."""
+    x1, y1, x2, y2 = bins
+    return x1 <= x2 <= boxes.bins and y1 <= y2 <= boxes.bins

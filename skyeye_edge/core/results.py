@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from skyeye_edge.core.boxes import XYXY, Box, BoxSpec, Size, box_text
-from skyeye_edge.core.reply import Stopped
+from skyeye_edge.core.boxes import (
+    BOX_TEXT,
+    XYXY,
+    Box,
+    BoxSpec,
+    Size,
+    box_pixels,
+    box_text,
+    is_box,
+    parse_boxes,
+)
+from skyeye_edge.core.reply import Reply, Stopped
+from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Detect, Ground, Identify, Task
 
+TextTask = Literal["caption", "describe", "identify", "ask"]
 TextOutcome = Literal["text", "cut", "unreadable"]
 BoxOutcome = Literal["found", "absent", "cut", "unreadable"]  # "cut": the token limit came first
 
@@ -16,7 +31,7 @@ BoxOutcome = Literal["found", "absent", "cut", "unreadable"]  # "cut": the token
 class TextResult:
     """Words: the answer to Caption, Describe, Identify and Ask."""
 
-    task: Literal["caption", "describe", "identify", "ask"]
+    task: TextTask
     outcome: TextOutcome
     text: str
     question: str = ""  # of Ask
@@ -91,3 +106,146 @@ def format_answer(result: TaskResult, size: Size, boxes: BoxSpec) -> str:
             if not found:
                 return boxes.absent
             return f"<p>{name}</p> " + "<delim>".join(box_text(b.xyxy, size, boxes) for b in found)
+
+
+def parse_reply(task: Task, reply: Reply, size: Size, boxes: BoxSpec) -> TaskResult:
+    """The typed answer to `task` in what the language model wrote.
+
+    Args:
+        task: what was asked.
+        reply: the generated tokens; decoded freely or under the task's automaton.
+        size: (width, height) in pixels of the frame that boxes are given in.
+        boxes: how the model writes boxes, and that nothing is there.
+    """
+    text, tokens, stopped = reply.text.strip(), reply.ids, reply.stopped
+    match task:
+        case Ground(phrase=phrase):
+            outcome, found, score = _read_boxes(reply, "", size, boxes, many=False)
+            return GroundResult(phrase, outcome, found, text, tokens, stopped, score)
+        case Detect(name=name):
+            outcome, found, score = _read_boxes(reply, f"<p>{name}</p>", size, boxes, many=True)
+            return DetectResult(name, outcome, found, text, tokens, stopped, score)
+        case Classify(names=names):
+            label = _label(text, names) if stopped == "end" else ""
+            said = "text" if label else _wordless(stopped)
+            return ClassifyResult(label, said, text, tokens, stopped, _text_score(reply))
+        case Describe(boxes=True):
+            return _described(reply, text, size, boxes)
+        case Caption():
+            return _words("caption", reply, text)
+        case Describe():
+            return _words("describe", reply, text)
+        case Identify(box=box):
+            return _words("identify", reply, text, box=box)
+        case Ask(question=question):
+            return _words("ask", reply, text, question=question)
+
+
+def _words(
+    task: TextTask,
+    reply: Reply,
+    text: str,
+    *,
+    question: str = "",
+    box: XYXY | None = None,
+    phrases: tuple[tuple[str, tuple[Box, ...]], ...] = (),
+    readable: bool = True,
+) -> TextResult:
+    outcome: TextOutcome = "text"
+    if reply.stopped == "length" or not text or not readable:
+        outcome = _wordless(reply.stopped)
+    return TextResult(
+        task, outcome, text, question, box, phrases, reply.ids, reply.stopped, _text_score(reply)
+    )
+
+
+def _wordless(stopped: Stopped) -> TextOutcome:
+    return "cut" if stopped == "length" else "unreadable"
+
+
+def _label(text: str, names: Sequence[str]) -> str:
+    """The name that was said, also where a model that may write freely adds a capital or a stop."""
+    said = text.rstrip(".").casefold()
+    return next((name for name in names if name.strip().casefold() in (said, text.casefold())), "")
+
+
+_PHRASE = re.compile(rf"<p>(.*?)</p> ?({BOX_TEXT.pattern}(?:<delim>{BOX_TEXT.pattern})*)")
+
+
+def _described(reply: Reply, text: str, size: Size, boxes: BoxSpec) -> TextResult:
+    line = _line(reply)
+    parsed = parse_boxes(line)
+    readable = all(is_box(bins, boxes) for bins in parsed.corners)
+    if not readable or (not parsed.complete and reply.stopped == "end"):
+        return _words("describe", reply, text, readable=False)
+    phrases = []
+    for found in _PHRASE.finditer(line):
+        phrase = found[1].encode("latin-1").decode("utf-8", "replace").strip()
+        places = _boxes_in(reply, line, *found.span(2), size, boxes)
+        phrases.append((phrase, tuple(places)))
+    return _words("describe", reply, text, phrases=tuple(phrases))
+
+
+def _read_boxes(
+    reply: Reply, heading: str, size: Size, boxes: BoxSpec, *, many: bool
+) -> tuple[BoxOutcome, tuple[Box, ...], float]:
+    if boxes.absent and reply.text.strip() == boxes.absent:
+        return "absent", (), _text_score(reply)
+    line = _line(reply)
+    body = _after(line, heading.encode().decode("latin-1"))
+    first = BOX_TEXT.search(line, body)
+    # Whatever follows the one box that was asked for is no matter.
+    end = first.end() if first and not many else len(line)
+    parsed = parse_boxes(line[body:end])
+    if not all(is_box(bins, boxes) for bins in parsed.corners):
+        return "unreadable", (), _text_score(reply)
+    found = tuple(_boxes_in(reply, line, body, end, size, boxes))
+    score = _coordinate_score(reply, line, body, end) if found else _text_score(reply)
+    if reply.stopped == "length" and (many or not found):
+        return "cut", found, score
+    if not found or not parsed.complete:
+        return "unreadable", (), score
+    return "found", found, score
+
+
+def _line(reply: Reply) -> str:
+    """The answer with one character per byte, so that places in it are places in the pieces."""
+    return b"".join(reply.pieces).decode("latin-1")
+
+
+def _after(line: str, heading: str) -> int:
+    """Where the boxes begin: the known name is skipped by its length, whatever it looks like."""
+    start = len(line) - len(line.lstrip())
+    return start + len(heading) if line.startswith(heading, start) else start
+
+
+def _boxes_in(
+    reply: Reply, line: str, start: int, end: int, size: Size, boxes: BoxSpec
+) -> list[Box]:
+    found = []
+    for match in BOX_TEXT.finditer(line, start, end):
+        x1, y1, x2, y2 = (int(digits) for digits in match.groups())
+        score = _coordinate_score(reply, line, match.start(), match.end())
+        found.append(Box(box_pixels((x1, y1, x2, y2), size, boxes), score))
+    return found
+
+
+_COORDINATE = re.compile(r"[0-9]+>")  # the `>` says that no further digit follows
+
+
+def _coordinate_score(reply: Reply, line: str, start: int, end: int) -> float:
+    """Geometric mean over the free tokens that write coordinates; 1.0 if none was free."""
+    spans = [found.span() for found in _COORDINATE.finditer(line, start, end)]
+    logs, place = [], 0
+    for piece, probability, free in zip(reply.pieces, reply.probabilities, reply.free, strict=True):
+        after = place + len(piece)
+        if free and any(place < last and first < after for first, last in spans):
+            logs.append(math.log(max(probability, 1e-30)))
+        place = after
+    return math.exp(sum(logs) / len(logs)) if logs else 1.0
+
+
+def _text_score(reply: Reply) -> float:
+    """Mean probability of the tokens that were chosen; 1.0 if none was free."""
+    chosen = [p for p, free in zip(reply.probabilities, reply.free, strict=True) if free]
+    return sum(chosen) / len(chosen) if chosen else 1.0

@@ -1,0 +1,63 @@
+"""Boxes for others: the list of detections that COCO's tools read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from skyeye_edge.core.boxes import Box
+from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.results import DetectResult, GroundResult, TaskResult, TextResult
+
+Categories = Mapping[str, int] | Sequence[str] | Sequence[Mapping[str, Any]]
+
+
+def to_coco(
+    items: Iterable[tuple[int, TaskResult]], categories: Categories
+) -> list[dict[str, Any]]:
+    """COCO detections: `image_id`, `category_id`, `bbox` (left, top, width, height), `score`.
+
+    Args:
+        items: (image id, result); results without boxes add nothing.
+        categories: category ids by name; or the `categories` entry of a COCO file; or names, which
+            are numbered from 1.
+
+    Raises:
+        InputError: a result has boxes of a name or phrase that is not among the categories.
+    """
+    ids = _ids(categories)
+    rows = []
+    for image_id, result in items:
+        for name, boxes in _named_boxes(result):
+            if boxes and name not in ids:
+                raise InputError(f"{name!r} is not among the categories {sorted(ids)}; add it")
+            rows += [_row(image_id, ids[name], box) for box in boxes]
+    return rows
+
+
+def _row(image_id: int, category_id: int, box: Box) -> dict[str, Any]:
+    x1, y1, x2, y2 = box.xyxy
+    bbox = [x1, y1, x2 - x1, y2 - y1]
+    return {"image_id": image_id, "category_id": category_id, "bbox": bbox, "score": box.score}
+
+
+def _named_boxes(result: TaskResult) -> Sequence[tuple[str, tuple[Box, ...]]]:
+    match result:
+        case GroundResult(phrase=name, boxes=boxes) | DetectResult(name=name, boxes=boxes):
+            return [(name, boxes)]
+        case TextResult(phrases=phrases):
+            return phrases
+        case _:
+            return []
+
+
+def _ids(categories: Categories) -> dict[str, int]:
+    if isinstance(categories, Mapping):
+        return dict(categories)
+    ids: dict[str, int] = {}
+    for number, entry in enumerate(categories, start=1):
+        if isinstance(entry, Mapping):
+            ids[str(entry["name"])] = int(entry["id"])
+        else:
+            ids[str(entry)] = number
+    return ids
