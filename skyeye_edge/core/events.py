@@ -1,0 +1,311 @@
+"""What a stream says, one JSON object a line; the one place that makes events and reads them.
+
+`id`, `utc` and `timing_ms` differ between two runs over the same recording; all else does not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+from skyeye_edge.core.boxes import XYXY, Box, Size
+from skyeye_edge.core.errors import DataError
+from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
+from skyeye_edge.core.results import (
+    ClassifyResult,
+    DetectResult,
+    GroundResult,
+    TaskResult,
+    TextResult,
+)
+
+SCHEMA = 1
+CAUSES = ("gate", "stale", "busy", "decode")  # always written; others where they happened
+STEPS = ("decode", "preprocess", "encode", "prefill", "generate", "age")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEvent:
+    """The answers about one frame or clip, and what became of the frames since the last answer."""
+
+    id: str
+    source: str
+    epoch: int
+    time: float  # media seconds of the last frame
+    utc: str
+    frames: tuple[int, ...]  # indices
+    size: Size
+    results: tuple[TaskResult, ...]
+    counts: Counts
+    timing_ms: Mapping[str, float]  # by step; age: from decoded to answered
+    model: Mapping[str, str]  # what ran: name, bundle_sha256, vision, backend, language
+    prompt_version: int = 1  # counts changes of the tasks during a stream
+
+    def to_json(self) -> str:
+        """One line of JSON, without the line's end."""
+        return _line(
+            _head("answer", self)
+            | {
+                "frames": list(self.frames),
+                "size": list(self.size),
+                "prompt_version": self.prompt_version,
+                "results": [_result_values(result, self.size) for result in self.results],
+            }
+            | _count_values(self.counts)
+            | {"timing_ms": dict(self.timing_ms), "model": dict(self.model)}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StateEvent:
+    """The source changed its state."""
+
+    id: str
+    source: str
+    epoch: int
+    time: float
+    utc: str
+    state: State
+    cause: str
+
+    def to_json(self) -> str:
+        """One line of JSON, without the line's end."""
+        return _line(_head("state", self) | {"state": self.state, "cause": self.cause})
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryEvent:
+    """The whole stream in numbers: received = answered + skipped + sum(dropped)."""
+
+    id: str
+    source: str
+    epoch: int
+    time: float
+    utc: str
+    answered: int  # frames, so a clip counts each of its own
+    counts: Counts
+
+    def to_json(self) -> str:
+        """One line of JSON, without the line's end."""
+        numbers = _count_values(self.counts)
+        received = {"received": numbers.pop("received"), "answered": self.answered}
+        return _line(_head("summary", self) | received | numbers)
+
+
+Event = AnswerEvent | StateEvent | SummaryEvent
+_Event = TypeVar("_Event", AnswerEvent, StateEvent, SummaryEvent)
+
+
+def build_answer(
+    frames: Sequence[Frame],
+    results: Sequence[TaskResult],
+    counts: Counts,
+    utc: datetime,
+    *,
+    timing_ms: Mapping[str, float],
+    model: Mapping[str, str],
+    prompt_version: int = 1,
+) -> AnswerEvent:
+    """The event for answered frames.
+
+    Args:
+        frames: the frames of the answer in order, at least one.
+        results: one per task.
+        counts: everything after the last answered frame, up to and with these.
+        utc: wall clock.
+        timing_ms: milliseconds by step (STEPS); a step that is left out is 0.
+        model: what ran.
+        prompt_version: counts changes of the tasks during the stream, from 1.
+    """
+    last = frames[-1]
+    timing = {step: round(float(timing_ms.get(step, 0.0)), 3) for step in STEPS}
+    indices = tuple(frame.index for frame in frames)
+    return _with_id(
+        AnswerEvent(
+            "", last.source, last.epoch, _rounded(last.time), _utc_text(utc), indices, last.size,
+            tuple(results), _filled(counts), timing, dict(model), prompt_version,
+        )
+    )  # fmt: skip
+
+
+def build_state(change: SourceChange, source: str, utc: datetime) -> StateEvent:
+    """The event for a change of the source's state."""
+    time = _rounded(change.time)
+    return _with_id(
+        StateEvent("", source, change.epoch, time, _utc_text(utc), change.state, change.cause)
+    )
+
+
+def build_summary(
+    counts: Counts, answered: int, utc: datetime, *, source: str, epoch: int = 0, time: float = 0.0
+) -> SummaryEvent:
+    """The last event of a stream; counts and answered frames are those of the whole stream."""
+    return _with_id(
+        SummaryEvent("", source, epoch, _rounded(time), _utc_text(utc), answered, _filled(counts))
+    )
+
+
+def parse_event(line: str) -> Event | None:
+    """The reverse of `to_json`; None for a type that this version does not know.
+
+    Unknown keys are ignored. Results come back without `tokens`, boxes without the raw text.
+
+    Raises:
+        DataError: not JSON, no event, or of a newer schema.
+    """
+    try:
+        values = json.loads(line)
+        if values["schema"] > SCHEMA:
+            raise DataError(
+                f"event of schema {values['schema']}, this program reads up to {SCHEMA}: update it"
+            )
+        return _event(values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"not an event line ({error!r}): {line[:80]!r}") from error
+
+
+def _event(values: Mapping[str, Any]) -> Event | None:
+    head = {key: values[key] for key in ("id", "source", "epoch", "time", "utc")}
+    match values["type"]:
+        case "answer":
+            width, height = values["size"]
+            return AnswerEvent(
+                **head,
+                frames=tuple(values["frames"]),
+                size=(width, height),
+                results=tuple(_result(each) for each in values["results"]),
+                counts=_counts(values),
+                timing_ms=dict(values["timing_ms"]),
+                model=dict(values["model"]),
+                prompt_version=values["prompt_version"],
+            )
+        case "state":
+            return StateEvent(**head, state=values["state"], cause=values["cause"])
+        case "summary":
+            return SummaryEvent(**head, answered=values["answered"], counts=_counts(values))
+        case _:
+            return None
+
+
+def _with_id(event: _Event) -> _Event:
+    # From the content, so that no random source is needed; the wall clock keeps it apart from
+    # the same moment in another run.
+    digest = blake2b(event.to_json().encode(), digest_size=8).hexdigest()
+    return replace(event, id=digest)
+
+
+def _line(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False, allow_nan=False)
+
+
+def _head(kind: str, event: Event) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "type": kind,
+        "id": event.id,
+        "source": event.source,
+        "epoch": event.epoch,
+        "time": event.time,
+        "utc": event.utc,
+    }
+
+
+def _utc_text(utc: datetime) -> str:
+    text = utc.astimezone(timezone.utc).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _rounded(number: float) -> float:
+    return round(float(number), 6)  # no more digits than a video's clock has
+
+
+def _filled(counts: Counts) -> Counts:
+    return replace(counts, dropped={cause: 0 for cause in CAUSES} | counts.dropped)
+
+
+def _count_values(counts: Counts) -> dict[str, Any]:
+    return {
+        "received": counts.received,
+        "skipped": counts.skipped,
+        "dropped": dict(counts.dropped),
+    }
+
+
+def _counts(values: Mapping[str, Any]) -> Counts:
+    return Counts(values["received"], values["skipped"], dict(values["dropped"]))
+
+
+def _result_values(result: TaskResult, size: Size) -> dict[str, Any]:
+    end = {"stopped": result.stopped, "score": _rounded(result.score)}
+    match result:
+        case TextResult(task=task):
+            about: dict[str, Any] = {"task": task}
+            if task == "ask":
+                about["question"] = result.question
+            if result.box is not None:
+                about["box"] = list(result.box)
+            values = about | {"outcome": result.outcome, "text": result.text} | end
+            if result.phrases:
+                values["phrases"] = [
+                    {"phrase": phrase, "boxes": _box_values(boxes, size)}
+                    for phrase, boxes in result.phrases
+                ]
+            return values
+        case ClassifyResult(label=label):
+            return {"task": "classify", "outcome": result.outcome, "label": label} | end
+        case GroundResult(phrase=phrase):
+            about = {"task": "ground", "phrase": phrase, "outcome": result.outcome}
+            return about | end | {"boxes": _box_values(result.boxes, size)}
+        case DetectResult(name=name):
+            about = {"task": "detect", "name": name, "outcome": result.outcome}
+            return about | end | {"boxes": _box_values(result.boxes, size)}
+
+
+def _box_values(boxes: Sequence[Box], size: Size) -> list[dict[str, Any]]:
+    width, height = size
+    rows = []
+    for box in boxes:
+        # A thousandth of a pixel is enough, and `norm` follows from what is written.
+        x1, y1, x2, y2 = (round(float(edge), 3) for edge in box.xyxy)
+        norm = [_rounded(x1 / width), _rounded(y1 / height), _rounded(x2 / width)]
+        norm.append(_rounded(y2 / height))
+        rows.append({"xyxy": [x1, y1, x2, y2], "norm": norm, "score": _rounded(box.score)})
+    return rows
+
+
+def _result(values: Mapping[str, Any]) -> TaskResult:
+    end = {"stopped": values["stopped"], "score": values["score"]}
+    outcome = values["outcome"]
+    match values["task"]:
+        case "classify":
+            return ClassifyResult(values["label"], outcome, values["label"], **end)
+        case "ground":
+            return GroundResult(values["phrase"], outcome, _boxes(values["boxes"]), **end)
+        case "detect":
+            return DetectResult(values["name"], outcome, _boxes(values["boxes"]), **end)
+        case task:
+            phrases = [
+                (each["phrase"], _boxes(each["boxes"])) for each in values.get("phrases", ())
+            ]
+            return TextResult(
+                task,
+                outcome,
+                values["text"],
+                question=values.get("question", ""),
+                box=_xyxy(values["box"]) if "box" in values else None,
+                phrases=tuple(phrases),
+                **end,
+            )
+
+
+def _boxes(rows: Sequence[Mapping[str, Any]]) -> tuple[Box, ...]:
+    return tuple(Box(_xyxy(row["xyxy"]), row["score"]) for row in rows)
+
+
+def _xyxy(edges: Sequence[float]) -> XYXY:
+    x1, y1, x2, y2 = edges
+    return x1, y1, x2, y2
