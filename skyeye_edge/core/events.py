@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 from skyeye_edge.core.boxes import XYXY, Box, Size
-from skyeye_edge.core.errors import DataError
+from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
 from skyeye_edge.core.results import (
     ClassifyResult,
@@ -164,7 +164,7 @@ def parse_event(line: str) -> Event | None:
                 f"event of schema {values['schema']}, this program reads up to {SCHEMA}: update it"
             )
         return _event(values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
         raise DataError(f"not an event line ({error!r}): {line[:80]!r}") from error
 
 
@@ -199,7 +199,9 @@ def _with_id(event: _Event) -> _Event:
 
 
 def _line(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    # A file name may hold bytes that are no text; a line must be UTF-8 all the same.
+    return text.encode("utf-8", "replace").decode()
 
 
 def _head(kind: str, event: Event) -> dict[str, Any]:
@@ -271,8 +273,8 @@ def _box_values(boxes: Sequence[Box], size: Size) -> list[dict[str, Any]]:
     for box in boxes:
         # A thousandth of a pixel is enough, and `norm` follows from what is written.
         x1, y1, x2, y2 = (round(float(edge), 3) for edge in box.xyxy)
-        norm = [_rounded(x1 / width), _rounded(y1 / height), _rounded(x2 / width)]
-        norm.append(_rounded(y2 / height))
+        norm = [_rounded(x1 / width), _rounded(y1 / height)]
+        norm += [_rounded(x2 / width), _rounded(y2 / height)]
         rows.append({"xyxy": [x1, y1, x2, y2], "norm": norm, "score": _rounded(box.score)})
     return rows
 
@@ -288,9 +290,8 @@ def _result(values: Mapping[str, Any]) -> TaskResult:
         case "detect":
             return DetectResult(values["name"], outcome, _boxes(values["boxes"]), **end)
         case task:
-            phrases = [
-                (each["phrase"], _boxes(each["boxes"])) for each in values.get("phrases", ())
-            ]
+            rows = values.get("phrases", ())
+            phrases = [(row["phrase"], _boxes(row["boxes"])) for row in rows]
             return TextResult(
                 task,
                 outcome,
