@@ -1,4 +1,4 @@
-"""Records to batches: the prompt that the runtime builds, tokenised, with labels on answers only."""
+"""Records to batches: the runtime's own prompt, tokenised, with labels on answers only."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def tokenise(
 
 
 def build_sample(record: Record, spec: ModelSpec, tokenizer: Tokenizer, limit: int) -> Sample:
-    """A record as ids, labels and pixels; what is longer than `limit` positions is cut at the end."""
+    """A record as ids, labels and pixels; cut at the end after `limit` positions."""
     images = [read_rgb(image) for image in record.images]
     sizes = sizes_of(images)
     size = sizes[0] if sizes else (1, 1)

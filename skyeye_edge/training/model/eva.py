@@ -1,4 +1,4 @@
-"""EVA's vision transformer, with the parameter names of the published tower (MiniGPT-v2, eva_vit.py).
+"""EVA's vision transformer, parameters named as in the published tower (MiniGPT-v2, eva_vit.py).
 
 Pre-norm blocks, exact GELU, LayerNorm eps 1e-6, one fused qkv matrix whose key part has no bias, no
 layer scale, no relative positions, no final norm.

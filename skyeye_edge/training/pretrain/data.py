@@ -1,0 +1,441 @@
+"""Images in memory, and an endless stream of augmented samples with questions of every kind."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image, ImageEnhance
+from torch.utils.data import IterableDataset
+
+from skyeye_edge.core.boxes import XYXY, Box
+from skyeye_edge.core.preprocess import normalise
+from skyeye_edge.core.results import ClassifyResult, GroundResult, TextResult
+from skyeye_edge.core.spec import ModelSpec
+from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Ground
+from skyeye_edge.training.data.builders.boxes import (
+    Object,
+    absent_turns,
+    detect_turns,
+    ground_turns,
+    identify_turns,
+    question_turns,
+)
+from skyeye_edge.training.data.collate import Tokenizer
+from skyeye_edge.training.data.record import RGB, Turn
+from skyeye_edge.training.pretrain.packing import Row, pack, stack
+
+T = TypeVar("T")
+Weighted = tuple[Turn, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Captioned:
+    """A scene with sentences and a class."""
+
+    rgb: RGB
+    captions: tuple[str, ...]
+    scene: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxed:
+    """An image with annotated objects; `labels` are all that its data set knows."""
+
+    rgb: RGB
+    objects: tuple[Object, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """A synthetic scene with what it knows about itself; boxes in 0..1."""
+
+    rgb: RGB
+    captions: tuple[str, ...]
+    phrases: tuple[tuple[str, XYXY], ...]
+    absent: tuple[str, ...]
+    questions: tuple[tuple[str, str], ...]
+    objects: tuple[Object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What the throw-away heads learn."""
+
+    scenes: tuple[str, ...]  # classes of RSICD
+    words: tuple[str, ...]  # of its captions, without stop words
+    labels: tuple[str, ...]  # of objects, real and synthetic
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One augmented image with everything that is learnt from it."""
+
+    rgb: RGB  # (S, S, 3)
+    turns: list[Weighted]
+    scene: int = -1
+    words: dict[int, float] = field(default_factory=dict)
+    objects: list[tuple[XYXY, int]] = field(default_factory=list)  # boxes in 0..1, label
+    dense: bool = False  # objects are known, so that their absence means something
+
+
+STOP = set(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "on",
+        "at",
+        "to",
+        "is",
+        "are",
+        "and",
+        "with",
+        "by",
+        "near",
+        "some",
+        "many",
+        "there",
+        "this",
+        "it",
+        "its",
+        "from",
+        "for",
+        "as",
+        "be",
+        "has",
+        "have",
+    ]
+)
+
+
+def read_captioned(folder: Path, split: str) -> list[Captioned]:
+    """RSICD in the layout of `captions.json` and `scene_classes.json`."""
+    classes = json.loads((folder / "scene_classes.json").read_text("utf-8"))
+    found = []
+    for entry in json.loads((folder / "captions.json").read_text("utf-8")):
+        if entry["split"] == split:
+            rgb = _read(folder / "images" / entry["file"])
+            captions = tuple(" ".join(text.lower().split()) for text in entry["captions"])
+            found.append(Captioned(rgb, captions, classes[entry["file"]]))
+    return found
+
+
+def read_boxed(folder: Path, split: str) -> list[Boxed]:
+    """All sets below `folder` that have an `annotations.json`."""
+    found = []
+    for file in sorted(folder.glob("*/annotations.json")):
+        entries = json.loads(file.read_text("utf-8"))
+        labels = tuple(sorted({box["label"] for entry in entries for box in entry["boxes"]}))
+        for entry in entries:
+            if entry["split"] == split and entry["boxes"]:
+                rgb = _read(file.parent / "images" / entry["file"])
+                objects = tuple((tuple(map(float, b["bbox"])), b["label"]) for b in entry["boxes"])
+                found.append(Boxed(rgb, objects, labels))
+    return found
+
+
+def _read(path: Path) -> RGB:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def build_targets(
+    captioned: Sequence[Captioned], boxed: Sequence[Boxed], drawn: Sequence[Drawn]
+) -> Targets:
+    """Class lists of the throw-away heads; words stand in at least 30 images."""
+    words = Counter(w for item in captioned for w in {w for c in item.captions for w in c.split()})
+    kept = tuple(sorted(w for w, n in words.items() if n >= 30 and w.isalpha() and w not in STOP))
+    labels = {label for item in (*boxed, *drawn) for _, label in item.objects}
+    return Targets(tuple(sorted({item.scene for item in captioned})), kept, tuple(sorted(labels)))
+
+
+def spaced(name: str) -> str:
+    """`BareLand` to `bare land`."""
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
+
+
+class Views(IterableDataset[View]):
+    """An endless stream of batches; `shares` says how often each kind is drawn."""
+
+    def __init__(
+        self,
+        captioned: Sequence[Captioned],
+        boxed: Sequence[Boxed],
+        drawn: Sequence[Drawn],
+        targets: Targets,
+        spec: ModelSpec,
+        tokenizer: Tokenizer,
+        *,
+        shares: tuple[float, float, float],
+        batch: int,
+        questions: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.captioned, self.boxed, self.drawn = captioned, boxed, drawn
+        self.targets, self.spec, self.tokenizer = targets, spec, tokenizer
+        self.shares, self.batch, self.questions, self.seed = shares, batch, questions, seed
+        # Sets differ in size by a factor of forty: the root evens them out a little.
+        sizes = Counter(item.labels for item in boxed)
+        self.boxed_weights = [1 / math.sqrt(sizes[item.labels]) for item in boxed]
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        chance = random.Random(self.seed)  # noqa: S311 - not for secrets
+        kinds = [
+            kind for kind, items in enumerate((self.captioned, self.boxed, self.drawn)) if items
+        ]
+        weights = [self.shares[kind] for kind in kinds]
+        makers = (self._captioned, self._boxed, self._drawn)
+        while True:
+            drawn = chance.choices(kinds, weights, k=self.batch)
+            yield self._stack([makers[kind](chance) for kind in drawn])
+
+    # The three kinds of samples
+
+    def _captioned(self, chance: random.Random) -> View:
+        item = chance.choice(self.captioned)
+        rgb, _ = augment(item.rgb, [], self.spec.vision.image_size, chance, lowest=0.4)
+        counts = Counter(item.captions)
+        words: Counter[str] = Counter()
+        for text, number in counts.items():
+            words.update({word: number for word in set(text.split())})
+        known = {word: index for index, word in enumerate(self.targets.words)}
+        shares = {known[w]: n / len(item.captions) for w, n in words.items() if w in known}
+        turns = self._captioned_turns(item, counts, chance) if self.questions else []
+        return View(rgb, turns, self.targets.scenes.index(item.scene), shares)
+
+    def _captioned_turns(
+        self, item: Captioned, counts: Counter[str], chance: random.Random
+    ) -> list[Weighted]:
+        texts = chance.sample(list(counts), min(3, len(counts)))
+        total = sum(math.sqrt(counts[text]) for text in texts)
+        turns = [(_caption(text), 8 * math.sqrt(counts[text]) / total) for text in texts]
+        turns.append((self._classify(item.scene, chance), 2.0))
+        draw = chance.random()
+        if draw < 0.15:
+            long = " ".join(chance.sample(list(counts), min(3, len(counts))))
+            turns.append((Turn(Describe(), TextResult("describe", "text", long)), 2.0))
+        elif draw < 0.35:
+            other = chance.choice(self.targets.scenes) if chance.random() < 0.5 else item.scene
+            answer = "yes" if other == item.scene else "no"
+            turns.append((_ask(f"is this a {spaced(other)}?", answer), 1.0))
+        return turns
+
+    def _classify(self, scene: str, chance: random.Random) -> Turn:
+        others = [name for name in self.targets.scenes if name != scene]
+        if chance.random() > 0.15:
+            others = chance.sample(others, chance.randint(1, 7))
+        names = [*others, scene]
+        chance.shuffle(names)
+        if chance.random() < 0.3:
+            names.sort()
+        plain = chance.random() < 0.35
+        label = spaced(scene) if plain else scene
+        asked = tuple(spaced(name) for name in names) if plain else tuple(names)
+        return Turn(Classify(asked), ClassifyResult(label, "text"))
+
+    def _boxed(self, chance: random.Random) -> View:
+        item = chance.choices(self.boxed, self.boxed_weights)[0]
+        crop = crop_around(item, chance)
+        side = self.spec.vision.image_size
+        rgb, objects = augment(item.rgb, list(item.objects), side, chance, crop=crop)
+        turns: list[Weighted] = []
+        if self.questions and objects:
+            size = (side, side)
+            ground = ground_turns(objects, size)
+            turns += [(turn, 4.0) for turn in chance.sample(ground, min(4, len(ground)))]
+            absent = absent_turns(objects, self.targets.labels, self.spec.boxes.absent)
+            own = [turn for turn in absent if turn.task.phrase[4:] in item.labels]  # type: ignore[union-attr]
+            pool = own if own and chance.random() < 0.6 else absent
+            turns += [
+                (turn, 1.5)
+                for turn in chance.sample(pool, min(len(pool), chance.choice((0, 1, 1, 2))))
+            ]
+            turns += [(turn, 1.0) for turn in _some(identify_turns(objects), 2, chance)]
+            turns += [
+                (turn, 4.0)
+                for turn in _some(detect_turns(objects), chance.choice((0, 0, 1)), chance)
+            ]
+            asked = question_turns(objects, item.labels, chance)
+            turns += [(turn, 1.0) for turn in _some(asked, 1, chance)]
+        return View(rgb, turns, objects=self._dense(objects, side), dense=True)
+
+    def _drawn(self, chance: random.Random) -> View:
+        item = chance.choice(self.drawn)
+        side = self.spec.vision.image_size
+        picture = Image.fromarray(item.rgb).resize((side, side), Image.Resampling.BICUBIC)
+        rgb = np.asarray(_colours(picture, chance, 0.15))
+        scaled = [(_scale(box, side), text) for text, box in item.phrases]
+        turns: list[Weighted] = []
+        if self.questions:
+            found = [
+                Turn(Ground(text), _found(text, box)) for box, text in _some(scaled, 4, chance)
+            ]
+            turns += [(turn, 4.0) for turn in found]
+            for text in _some(item.absent, chance.choice((0, 1, 1, 2)), chance):
+                missing = GroundResult(text, "absent", (), text=self.spec.boxes.absent)
+                turns.append((Turn(Ground(text), missing), 1.5))
+            turns += [(_ask(q, a), 1.0) for q, a in _some(item.questions, 3, chance)]
+            if chance.random() < 0.35:
+                turns.append((_caption(chance.choice(item.captions)), 4.0))
+            objects = [(_scale(box, side), label) for box, label in item.objects]
+            turns += [(turn, 1.0) for turn in _some(identify_turns(objects), 1, chance)]
+            turns += [
+                (turn, 3.0)
+                for turn in _some(detect_turns(objects), chance.choice((0, 0, 1)), chance)
+            ]
+        scaled_objects = [(_scale(box, side), label) for box, label in item.objects]
+        return View(rgb, turns, objects=self._dense(scaled_objects, side), dense=bool(item.objects))
+
+    def _dense(self, objects: Sequence[Object], side: int) -> list[tuple[XYXY, int]]:
+        known = {label: index for index, label in enumerate(self.targets.labels)}
+        return [(_scale(box, 1 / side), known[label]) for box, label in objects]
+
+    def _stack(self, views: Sequence[View]) -> dict[str, torch.Tensor]:
+        pixels = normalise(np.stack([view.rgb for view in views]), self.spec.vision.preprocess)
+        words = torch.zeros(len(views), len(self.targets.words))
+        for line, view in zip(words, views, strict=True):
+            for index, share in view.words.items():
+                line[index] = share
+        patches = math.isqrt(self.spec.vision.tokens * 4)
+        dense = [dense_targets(view.objects, patches, view.dense) for view in views]
+        batch = {
+            "pixels": torch.from_numpy(pixels),
+            "scene": torch.tensor([view.scene for view in views]),
+            "words": words,
+            "dense_label": torch.from_numpy(np.stack([label for label, _ in dense])),
+            "dense_box": torch.from_numpy(np.stack([box for _, box in dense])),
+        }
+        if self.questions:
+            side = self.spec.vision.image_size
+            rows = [self._pack(view, (side, side)) for view in views]
+            batch |= stack(rows)
+        return batch
+
+    def _pack(self, view: View, size: tuple[int, int]) -> Row:
+        turns = view.turns or [(_ask("is there anything?", "yes"), 0.0)]
+        return pack(turns, size, self.spec, self.tokenizer, limit=150)
+
+
+def augment(
+    rgb: RGB,
+    objects: list[Object],
+    side: int,
+    chance: random.Random,
+    *,
+    lowest: float = 1.0,
+    crop: XYXY | None = None,
+) -> tuple[RGB, list[Object]]:
+    """A crop, one of the eight flips and turns, other colours; boxes follow and are clipped.
+
+    An object stays if 60 % of it are inside and it is at least 3 px wide and high.
+    """
+    height, width, _ = rgb.shape
+    if crop is None:
+        area, aspect = chance.uniform(lowest, 1.0), math.exp(chance.uniform(-0.2, 0.2))
+        w = min(width, width * math.sqrt(area * aspect))
+        h = min(height, height * math.sqrt(area / aspect))
+        x, y = chance.uniform(0, width - w), chance.uniform(0, height - h)
+        crop = (x, y, x + w, y + h)
+    picture = Image.fromarray(rgb).resize((side, side), Image.Resampling.BICUBIC, box=crop)
+    kept = [moved for item in objects if (moved := _cropped(item, crop, side)) is not None]
+    if chance.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        kept = [((side - x2, y1, side - x1, y2), label) for (x1, y1, x2, y2), label in kept]
+    if chance.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+        kept = [((x1, side - y2, x2, side - y1), label) for (x1, y1, x2, y2), label in kept]
+    if chance.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.TRANSPOSE)
+        kept = [((y1, x1, y2, x2), label) for (x1, y1, x2, y2), label in kept]
+    return np.asarray(_colours(picture, chance, 0.25)), kept
+
+
+def _cropped(item: Object, crop: XYXY, side: int) -> Object | None:
+    (x1, y1, x2, y2), label = item
+    left, top, right, bottom = crop
+    a, b, c, d = max(x1, left), max(y1, top), min(x2, right), min(y2, bottom)
+    if c <= a or d <= b or (c - a) * (d - b) < 0.6 * (x2 - x1) * (y2 - y1):
+        return None
+    across, down = side / (right - left), side / (bottom - top)
+    box = ((a - left) * across, (b - top) * down, (c - left) * across, (d - top) * down)
+    return (box, label) if box[2] - box[0] >= 3 and box[3] - box[1] >= 3 else None
+
+
+def crop_around(item: Boxed, chance: random.Random) -> XYXY:
+    """Mostly a crop in which one object is 10 to 60 % of the side; at times the whole image."""
+    height, width, _ = item.rgb.shape
+    if chance.random() < 0.35:
+        return (0.0, 0.0, float(width), float(height))
+    x1, y1, x2, y2 = chance.choice(item.objects)[0]
+    longest = max(x2 - x1, y2 - y1)
+    edge = longest / math.exp(chance.uniform(math.log(0.1), math.log(0.6)))
+    w, h = min(width, max(edge, 24.0)), min(height, max(edge, 24.0))
+    left = chance.uniform(max(0.0, x2 - w), min(width - w, x1)) if x2 - w < x1 else x1
+    top = chance.uniform(max(0.0, y2 - h), min(height - h, y1)) if y2 - h < y1 else y1
+    left, top = min(max(0.0, left), width - w), min(max(0.0, top), height - h)
+    return (left, top, left + w, top + h)
+
+
+def dense_targets(
+    objects: Sequence[tuple[XYXY, int]], grid: int, known: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Per patch: label (-1 nothing there, -2 not known) and box (grid * grid, 4) in 0..1.
+
+    A patch belongs to the smallest box that covers its centre; a box that covers no centre takes
+    the patch below its own.
+    """
+    labels = np.full((grid, grid), -1 if known else -2)
+    boxes = np.zeros((grid, grid, 4), np.float32)
+    centres = (np.arange(grid) + 0.5) / grid
+    by_size = sorted(objects, key=lambda o: -(o[0][2] - o[0][0]) * (o[0][3] - o[0][1]))
+    for (x1, y1, x2, y2), label in by_size:
+        columns = np.flatnonzero((centres >= x1) & (centres <= x2))
+        rows = np.flatnonzero((centres >= y1) & (centres <= y2))
+        if not len(columns):
+            columns = np.array([min(grid - 1, int((x1 + x2) / 2 * grid))])
+        if not len(rows):
+            rows = np.array([min(grid - 1, int((y1 + y2) / 2 * grid))])
+        place = np.ix_(rows, columns)
+        labels[place] = label
+        boxes[place] = (x1, y1, x2, y2)
+    return labels.reshape(-1), boxes.reshape(-1, 4)
+
+
+def _colours(picture: Image.Image, chance: random.Random, strength: float) -> Image.Image:
+    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        picture = enhance(picture).enhance(chance.uniform(1 - strength, 1 + strength))
+    return picture
+
+
+def _some(items: Sequence[T], number: int, chance: random.Random) -> list[T]:
+    return chance.sample(list(items), min(number, len(items)))
+
+
+def _scale(box: XYXY, factor: float) -> XYXY:
+    x1, y1, x2, y2 = box
+    return (x1 * factor, y1 * factor, x2 * factor, y2 * factor)
+
+
+def _found(phrase: str, box: XYXY) -> GroundResult:
+    return GroundResult(phrase, "found", (Box(box),))
+
+
+def _caption(text: str) -> Turn:
+    return Turn(Caption(), TextResult("caption", "text", text))
+
+
+def _ask(question: str, answer: str) -> Turn:
+    return Turn(Ask(question), TextResult("ask", "text", answer, question=question))
