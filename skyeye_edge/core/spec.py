@@ -22,6 +22,15 @@ class PreprocessSpec:
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)
     std: Triple = (0.26862954, 0.26130258, 0.27577711)
 
+    def __post_init__(self) -> None:
+        if (self.resize, self.fit) != ("pillow-bicubic", "stretch"):
+            raise InputError(
+                f"preprocess: resize {self.resize!r}, fit {self.fit!r} are not known, "
+                "only 'pillow-bicubic' and 'stretch'"
+            )
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise InputError("preprocess: mean and std need three numbers each, std above 0")
+
 
 @dataclass(frozen=True, slots=True)
 class VisionSpec:
@@ -32,6 +41,10 @@ class VisionSpec:
     width: int  # d: width of a visual token, that of the language model
     preprocess: PreprocessSpec = field(default_factory=PreprocessSpec)
 
+    def __post_init__(self) -> None:
+        if min(self.image_size, self.tokens, self.width) < 1:
+            raise InputError("vision: image_size, tokens and width must be at least 1")
+
 
 @dataclass(frozen=True, slots=True)
 class PromptSpec:
@@ -40,6 +53,14 @@ class PromptSpec:
     template: Literal["minigptv2"] = "minigptv2"
     train_form: PromptForm = "infer"
     infer_form: PromptForm = "infer"
+
+    def __post_init__(self) -> None:
+        forms = {self.train_form, self.infer_form}
+        if self.template != "minigptv2" or not forms <= {"train", "infer"}:
+            raise InputError(
+                f"prompt: template {self.template!r} with forms {sorted(forms)} is not known, "
+                "only 'minigptv2' with 'train' and 'infer'"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +100,7 @@ class ModelSpec:
                 boxes=BoxSpec(**_known(BoxSpec, values.get("boxes", {}))),
                 context=int(values["context"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"model specification: {error!r} is missing or wrong") from error
 
 
