@@ -156,7 +156,7 @@ def build_llama(python: Path, log: Path) -> Path:
         )
     cores = len(os.sched_getaffinity(0))
     say("llama-cpp-python, which runs the language model, is published as C++ source only,")
-    say(f"so its 70-odd files are compiled here, once, on {cores} cores: about 4 minutes on 2 free")
+    say(f"so its 80-odd files are compiled here, once, on {cores} cores: about 4 minutes on 2 free")
     say("cores, more on a busy machine. Parts that skyeye-edge never loads are left out.")
     say(f"The wheel is kept in {folder}; the next set-up is quick.")
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from skyeye_edge._version import __version__
 if TYPE_CHECKING:
     from skyeye_edge.core.boxes import Box
     from skyeye_edge.core.bundle import Bundle, open_bundle
+    from skyeye_edge.core.coco import to_coco
     from skyeye_edge.core.errors import (
         BackendError,
         BundleError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         ParityError,
         SkyEyeError,
     )
+    from skyeye_edge.core.events import AnswerEvent, Event, StateEvent, SummaryEvent, parse_event
     from skyeye_edge.core.frame import Frame
     from skyeye_edge.core.results import (
         ClassifyResult,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "skyeye_edge.core.boxes": ("Box",),
     "skyeye_edge.core.bundle": ("Bundle", "open_bundle"),
+    "skyeye_edge.core.coco": ("to_coco",),
     "skyeye_edge.core.errors": (
         "BackendError",
         "BundleError",
@@ -59,6 +62,13 @@ _HOMES = {
         "MissingExtraError",
         "ParityError",
         "SkyEyeError",
+    ),
+    "skyeye_edge.core.events": (
+        "AnswerEvent",
+        "Event",
+        "StateEvent",
+        "SummaryEvent",
+        "parse_event",
     ),
     "skyeye_edge.core.frame": ("Frame",),
     "skyeye_edge.core.results": (
@@ -83,6 +93,7 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AnswerEvent",
     "Ask",
     "BackendError",
     "Box",
@@ -97,6 +108,7 @@ __all__ = [
     "Describe",
     "Detect",
     "DetectResult",
+    "Event",
     "Frame",
     "Ground",
     "GroundResult",
@@ -108,12 +120,16 @@ __all__ = [
     "ParityError",
     "Push",
     "SkyEyeError",
+    "StateEvent",
+    "SummaryEvent",
     "Task",
     "TaskResult",
     "TextResult",
     "__version__",
     "load",
     "open_bundle",
+    "parse_event",
+    "to_coco",
 ]
 
 
