@@ -1,1 +1,59 @@
-"""From frames to events: the bundle, ONNX Runtime and llama.cpp over images and video."""
+"""From frames to events: the bundle, ONNX Runtime and llama.cpp over images and video.
+
+Its public names; the modules behind them are private. Fetched on first use, so that importing this
+package loads none of the heavy libraries.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skyeye_edge.runtime.annotate import annotate
+    from skyeye_edge.runtime.chat import Chat
+    from skyeye_edge.runtime.engine import Answer, Question
+    from skyeye_edge.runtime.frames import as_frame
+    from skyeye_edge.runtime.libllama import quantise_gguf
+    from skyeye_edge.runtime.model import Model, load
+    from skyeye_edge.runtime.sources.file import FileSource
+    from skyeye_edge.runtime.sources.push import Push
+    from skyeye_edge.runtime.stream import Stream
+    from skyeye_edge.runtime.versions import versions
+
+_HOMES = {
+    "annotate": "annotate",
+    "Answer": "engine",
+    "Chat": "chat",
+    "FileSource": "sources.file",
+    "Model": "model",
+    "Push": "sources.push",
+    "Question": "engine",
+    "Stream": "stream",
+    "as_frame": "frames",
+    "load": "model",
+    "quantise_gguf": "libllama",
+    "versions": "versions",
+}
+
+__all__ = [
+    "Answer",
+    "Chat",
+    "FileSource",
+    "Model",
+    "Push",
+    "Question",
+    "Stream",
+    "annotate",
+    "as_frame",
+    "load",
+    "quantise_gguf",
+    "versions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

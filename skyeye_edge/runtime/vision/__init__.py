@@ -1,1 +1,1 @@
-"""Pixels to visual tokens: one file per inference library."""
+"""Vision encoders: pixel values to visual tokens, one file per library."""

@@ -1,0 +1,103 @@
+"""A conversation about one image or clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from skyeye_edge.core.boxes import XYXY, Box, BoxSpec, Size
+from skyeye_edge.core.frame import Frame
+from skyeye_edge.core.results import (
+    ClassifyResult,
+    DetectResult,
+    GroundResult,
+    TaskResult,
+    TextResult,
+    format_answer,
+)
+from skyeye_edge.core.tasks import (
+    Ask,
+    Caption,
+    Classify,
+    Describe,
+    Detect,
+    Ground,
+    Identify,
+    Task,
+)
+from skyeye_edge.runtime.engine import Question
+
+if TYPE_CHECKING:
+    from skyeye_edge.runtime.model import Model
+
+_Result = TypeVar("_Result", TextResult, ClassifyResult, GroundResult, DetectResult)
+
+
+class Chat:
+    """Questions that follow each other; the model reads all that was said before.
+
+    A question that fails, for example because the conversation no longer fits the context, is not
+    part of the history: a shorter one, or a new chat, goes on.
+    """
+
+    def __init__(
+        self, model: Model, frames: tuple[Frame, ...], temperature: float, seed: int
+    ) -> None:
+        self._model, self._frames = model, frames
+        self._temperature, self._seed = temperature, seed
+        self._said: list[tuple[Task, TaskResult]] = []
+
+    @property
+    def history(self) -> tuple[tuple[Task, TaskResult], ...]:
+        """What was asked and answered so far, in order."""
+        return tuple(self._said)
+
+    def caption(self) -> TextResult:
+        """One sentence."""
+        return self._tell(Caption(), TextResult)
+
+    def describe(self, *, boxes: bool = False) -> TextResult:
+        """A longer description; with `boxes`, `phrases` says where things are."""
+        return self._tell(Describe(boxes), TextResult)
+
+    def classify(self, names: Sequence[str]) -> ClassifyResult:
+        """Which one of `names` it is."""
+        return self._tell(Classify(tuple(names)), ClassifyResult)
+
+    def ground(self, phrase: str) -> GroundResult:
+        """The one region that `phrase` means."""
+        return self._tell(Ground(phrase), GroundResult)
+
+    def detect(self, name: str) -> DetectResult:
+        """Every object called `name`."""
+        return self._tell(Detect(name), DetectResult)
+
+    def identify(self, box: XYXY | Box) -> TextResult:
+        """What is in a box, given in pixels."""
+        return self._tell(Identify(box.xyxy if isinstance(box, Box) else box), TextResult)
+
+    def ask(self, question: str) -> TextResult:
+        """The answer to a free question."""
+        return self._tell(Ask(question), TextResult)
+
+    def _tell(self, task: Task, kind: type[_Result]) -> _Result:
+        size, boxes = self._frames[-1].size, self._model.spec.boxes
+        turns = tuple((asked, _remembered(said, size, boxes)) for asked, said in self._said)
+        question = Question(
+            self._frames,
+            (task,),
+            history=turns,
+            temperature=self._temperature,
+            seed=self._seed + len(turns),  # else every answer would meet the same chance
+        )
+        (result,) = self._model.answer(question).results
+        assert isinstance(result, kind)
+        self._said.append((task, result))
+        return result
+
+
+def _remembered(result: TaskResult, size: Size, boxes: BoxSpec) -> str:
+    """What the model is told it said; where that could not be read, its own words."""
+    if result.outcome in ("cut", "unreadable"):
+        return result.text
+    return format_answer(result, size, boxes)

@@ -1,0 +1,204 @@
+"""Questions in, answers out: one thread owns vision and language, one queue leads to it."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from skyeye_edge.core.automaton import task_automaton
+from skyeye_edge.core.errors import BackendError, ClosedError, InputError
+from skyeye_edge.core.frame import Frame
+from skyeye_edge.core.preprocess import VisualTokens, preprocess
+from skyeye_edge.core.prompt import Turn, build_prompt
+from skyeye_edge.core.reply import Reply
+from skyeye_edge.core.results import TaskResult, parse_reply
+from skyeye_edge.core.spec import ModelSpec
+from skyeye_edge.core.tasks import ONE_FRAME_TASKS, Task, max_tokens, task_name
+from skyeye_edge.runtime.language import EncodedImage, LanguageModel, Request
+from skyeye_edge.runtime.vision.onnx import OnnxVision
+
+KEPT_IMAGES = 16  # encoded images to remember: chats and stills ask again, video never does
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """What the runtime is asked at once: every task about the same frame or clip."""
+
+    frames: tuple[Frame, ...]
+    tasks: tuple[Task, ...]
+    history: tuple[Turn, ...] = ()  # earlier questions of a chat, with their answers
+    max_tokens: int | None = None  # None: as core.tasks says for each task
+    temperature: float = 0.0
+    seed: int = 0
+    keep_logits: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.frames:
+            raise InputError("a question needs at least one frame")
+        for task in self.tasks:
+            if not isinstance(task, Task):
+                raise InputError(f"{task!r} is no task; give Caption(), Ground('a boat'), ...")
+            if len(self.frames) > 1 and isinstance(task, ONE_FRAME_TASKS):
+                raise InputError(
+                    f"{task_name(task)}: boxes belong to one frame, and this is a clip of "
+                    f"{len(self.frames)}; ask about one of them"
+                )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """One result per task, in order; and the replies they were read from."""
+
+    results: tuple[TaskResult, ...]
+    timing_ms: dict[str, float]  # by step; `age` only for frames that know when they arrived
+    replies: tuple[Reply, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """A question (or frames to be encoded only) on its way through the queue."""
+
+    question: Question | None
+    frames: tuple[Frame, ...]
+    done: Future[Answer | list[VisualTokens]]
+
+
+class Engine:
+    """Vision and language behind a queue; safe to ask from many threads."""
+
+    def __init__(
+        self, vision: OnnxVision, language: LanguageModel, spec: ModelSpec, vision_sha256: str
+    ) -> None:
+        self._vision, self._language, self._spec = vision, language, spec
+        self._salt = vision_sha256.encode()
+        self._encoded: OrderedDict[bytes, EncodedImage] = OrderedDict()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()  # nothing is queued behind the end
+        self._closed = False
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._work, name="skyeye-engine", daemon=True)
+        self._thread.start()
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """An answer to each question, in order; waits for them.
+
+        Raises:
+            ClosedError: the engine was closed, before or meanwhile.
+            SkyEyeError: the first question that failed; the others are answered all the same.
+        """
+        jobs = [_Job(question, question.frames, Future()) for question in questions]
+        self._put(jobs)
+        answers = [job.done.result() for job in jobs]
+        return [answer for answer in answers if isinstance(answer, Answer)]
+
+    def encode(self, frames: Sequence[Frame]) -> list[VisualTokens]:
+        """Visual tokens (N, d) of each frame."""
+        job = _Job(None, tuple(frames), Future())
+        self._put([job])
+        tokens = job.done.result()
+        assert isinstance(tokens, list)
+        return tokens
+
+    def check_open(self) -> None:
+        """Raise ClosedError if it was closed."""
+        if self._closed:
+            raise ClosedError("this model is closed; load it again")
+
+    def _put(self, jobs: Sequence[_Job]) -> None:
+        if os.getpid() != self._process:
+            raise BackendError(
+                "this model was opened before the process forked, where llama.cpp cannot run; use "
+                "multiprocessing's 'spawn', or load it in the new process"
+            )
+        with self._lock:
+            self.check_open()
+            for job in jobs:
+                self._jobs.put(job)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                if self._closed:
+                    raise ClosedError("this model was closed before it could answer")
+                if job.question is None:
+                    images = self._encode(job.frames, {})
+                    job.done.set_result([image.tokens for image in images])
+                else:
+                    job.done.set_result(self._answer_one(job.question))
+            except (
+                BaseException
+            ) as error:  # the thread must outlive any question; the asker hears it
+                job.done.set_exception(error)
+            job = None  # the frame is released before the next one is waited for
+        self._vision.close()
+        self._language.close()
+
+    def _answer_one(self, question: Question) -> Answer:
+        """Results in the order of the tasks, from one encoding per frame."""
+        timing_ms = {"decode": 0.0}
+        images = self._encode(question.frames, timing_ms)
+        before = dict(self._language.seconds)
+        requests = [self._request(task, question, images) for task in question.tasks]
+        replies = self._language.generate(requests)
+        for step, seconds in self._language.seconds.items():
+            timing_ms[step] = (seconds - before[step]) * 1000
+        size = question.frames[-1].size
+        results = tuple(
+            parse_reply(task, reply, size, self._spec.boxes)
+            for task, reply in zip(question.tasks, replies, strict=True)
+        )
+        arrived = question.frames[-1].arrived
+        timing_ms["age"] = (time.monotonic() - arrived) * 1000 if arrived else 0.0
+        return Answer(results, timing_ms, tuple(replies))
+
+    def _request(self, task: Task, question: Question, images: tuple[EncodedImage, ...]) -> Request:
+        turns = (*question.history, (task, None))
+        sizes = [frame.size for frame in question.frames]
+        limit = max_tokens(task) if question.max_tokens is None else question.max_tokens
+        return Request(
+            segments=build_prompt(turns, sizes, self._spec),
+            images=images,
+            automaton=task_automaton(task, self._language.vocabulary, self._spec),
+            max_tokens=limit,
+            temperature=question.temperature,
+            seed=question.seed,
+            keep_logits=question.keep_logits,
+        )
+
+    def _encode(
+        self, frames: Sequence[Frame], timing_ms: dict[str, float]
+    ) -> tuple[EncodedImage, ...]:
+        preprocessing = encoding = 0.0
+        images = []
+        for frame in frames:
+            started = time.perf_counter()
+            pixels = preprocess(frame.rgb, self._spec.vision)
+            preprocessed = time.perf_counter()
+            key = blake2b(pixels.tobytes(), key=self._salt[:64], digest_size=16).digest()
+            image = self._encoded.pop(key, None)
+            if image is None:
+                image = EncodedImage(self._vision.encode(pixels)[0], key)
+            self._encoded[key] = image
+            if len(self._encoded) > KEPT_IMAGES:
+                self._encoded.popitem(last=False)
+            images.append(image)
+            preprocessing += preprocessed - started
+            encoding += time.perf_counter() - preprocessed
+        timing_ms |= {"preprocess": preprocessing * 1000, "encode": encoding * 1000}
+        return tuple(images)
+
+    def close(self) -> None:
+        """Finish the question at work, refuse those that wait, free everything. Twice is fine."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
+        if threading.current_thread() is not self._thread and os.getpid() == self._process:
+            self._thread.join()

@@ -1,0 +1,373 @@
+"""The only importer of llama_cpp: its log, its limits, a model, a context and the quantiser.
+
+libllama ends the whole process on some wrong arguments (more tokens than a batch holds, a token id
+beyond the vocabulary, use after free), so every size is checked here, in Python, before a call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skyeye_edge.core.errors import BackendError, ClosedError, InputError, needs
+
+TokenIds = npt.NDArray[np.int32]
+Logits = npt.NDArray[np.float32]  # (V,), overwritten by the next decode
+
+SUPPORTED = "llama-cpp-python>=0.3.36,<0.4"
+BATCH = 512  # tokens of one llama_decode; more would end the process, so longer runs are cut
+MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ; one more and no context is made
+
+_F32, _F16 = 0, 1  # ggml types of the KV cache
+_FLASH_OFF = 0
+_NO_TEXT = 1 << 0 | 1 << 1 | 1 << 3  # llama_token_attr: unknown, unused, control
+_LOG_WARN, _LOG_ERROR, _LOG_CONTINUED = 3, 4, 5
+
+# These structs are handed over by value: a renamed or missing field would be silent nonsense.
+_FIELDS = {
+    "llama_model_params": ("n_gpu_layers",),
+    "llama_context_params": (
+        "n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_outputs_max", "n_threads",
+        "n_threads_batch", "flash_attn_type", "type_k", "type_v", "kv_unified", "no_perf",
+    ),
+    "llama_batch": ("n_tokens", "token", "embd", "pos", "n_seq_id", "seq_id", "logits"),
+    "llama_model_quantize_params": ("nthread", "ftype"),
+}  # fmt: skip
+
+_log: deque[str] = deque(maxlen=20)  # what libllama complained about since the last look
+
+
+@functools.cache
+def library() -> Any:
+    """The llama_cpp module, loaded once, silent, with the fields we use.
+
+    Raises:
+        MissingExtraError: it is not installed.
+        BackendError: its structures are not those we know.
+    """
+    # Read when the shared library loads: no debugger run by an abort, and no OpenMP threads that
+    # spin (a second busy process made decoding 200 times slower).
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    with needs("runtime"):
+        import llama_cpp
+    for name, wanted in _FIELDS.items():
+        known = {field[0] for field in getattr(llama_cpp, name)._fields_}
+        if missing := sorted(set(wanted) - known):
+            raise BackendError(
+                f"llama-cpp-python {llama_cpp.__version__}: {name} has no {', '.join(missing)}; "
+                f"run: pip install '{SUPPORTED}'"
+            )
+    callback = llama_cpp.llama_log_callback(_collect)
+    llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
+    _kept_alive.append(callback)
+    llama_cpp.llama_backend_init()
+    return llama_cpp
+
+
+_kept_alive: list[Any] = []  # a collected log callback is a crash at the next log line
+
+
+def _collect(level: int, text: bytes, _user: object) -> None:
+    line = text.decode("utf-8", "replace")
+    if level in (_LOG_WARN, _LOG_ERROR):
+        _log.append(line)
+    elif level == _LOG_CONTINUED and line.strip(" .\n") and _log:
+        _log[-1] += line
+
+
+def _complaints() -> str:
+    """What libllama logged as warning or error since the last call, on one line."""
+    said = "; ".join(line.strip() for line in _log if line.strip())
+    _log.clear()
+    return said or "libllama gave no reason"
+
+
+class LlamaModel:
+    """An opened GGUF file: weights and vocabulary."""
+
+    def __init__(self, path: Path, *, gpu: bool = False) -> None:
+        lib = library()
+        if not path.is_file():
+            raise BackendError(f"{path}: there is no such GGUF file")
+        params = lib.llama_model_default_params()
+        params.n_gpu_layers = -1 if gpu else 0
+        _log.clear()
+        self._handle = lib.llama_model_load_from_file(os.fsencode(path), params)
+        if not self._handle:
+            raise BackendError(f"{path}: llama.cpp cannot load it: {_complaints()}")
+        self.path = path
+        self._vocabulary = lib.llama_model_get_vocab(self._handle)
+        self.vocabulary_size = int(lib.llama_vocab_n_tokens(self._vocabulary))
+        self.width = int(lib.llama_model_n_embd(self._handle))  # of an embedding
+        self.trained_context = int(lib.llama_model_n_ctx_train(self._handle))
+        self.bos = int(lib.llama_vocab_bos(self._vocabulary))
+        self.end = int(lib.llama_vocab_eos(self._vocabulary))
+
+    @property
+    def handle(self) -> Any:
+        """The open model, for the calls in this module.
+
+        Raises:
+            ClosedError: it was closed.
+        """
+        if self._handle is None:
+            raise ClosedError(f"{self.path.name}: the language model is closed")
+        return self._handle
+
+    def tokenise(self, text: str) -> list[int]:
+        """Token ids of a text; nothing is added, and control tokens are never made."""
+        assert self.handle
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 1
+        while True:
+            buffer = (ctypes.c_int32 * room)()
+            count = library().llama_tokenize(
+                self._vocabulary, data, len(data), buffer, room, False, False
+            )
+            if count >= 0:
+                return list(buffer[:count])
+            if count == -(2**31):
+                raise InputError(f"text of {len(data):,} bytes: too long to be tokenised")
+            room = -count
+
+    @functools.cached_property
+    def pieces(self) -> tuple[bytes | None, ...]:
+        """Text of every token; None for control, unknown and unused ones."""
+        assert self.handle
+        return tuple(self._piece(token) for token in range(self.vocabulary_size))
+
+    def _piece(self, token: int) -> bytes | None:
+        lib = library()
+        if lib.llama_vocab_get_attr(self._vocabulary, token) & _NO_TEXT:
+            return None
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            count = lib.llama_token_to_piece(self._vocabulary, token, buffer, room, 0, False)
+            if count >= 0:
+                return buffer.raw[:count]
+            room = -count
+
+    def close(self) -> None:
+        """Free the weights; contexts must be closed before. Closing twice is fine."""
+        if self._handle is not None:
+            library().llama_model_free(self._handle)
+            self._handle = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """Size and arithmetic of a context."""
+
+    cells: int  # positions that all sequences together may hold
+    sequences: int = 4
+    threads: int = 1  # for single tokens
+    prefill_threads: int = 1  # for runs of tokens
+    exact: bool = False  # KV in float32: with it, results equal PyTorch's
+
+
+class LlamaContext:
+    """KV memory and the calls that fill it; to be used by one thread at a time."""
+
+    def __init__(self, model: LlamaModel, options: ContextOptions) -> None:
+        if not (0 < options.cells and 0 < options.sequences <= MAX_SEQUENCES):
+            raise BackendError(
+                f"context: {options.cells} cells, {options.sequences} sequences; "
+                f"at least 1 of each, at most {MAX_SEQUENCES} sequences"
+            )
+        lib = library()
+        params = lib.llama_context_default_params()
+        params.n_ctx = options.cells
+        params.n_batch = params.n_ubatch = BATCH
+        params.n_seq_max = options.sequences
+        params.n_outputs_max = options.sequences  # only the last token of a run gives logits
+        params.n_threads, params.n_threads_batch = options.threads, options.prefill_threads
+        params.type_k = params.type_v = _F32 if options.exact else _F16
+        # Flash attention adds up in float16: answers would depend on what else is in memory.
+        params.flash_attn_type = _FLASH_OFF
+        params.kv_unified = True  # a shared beginning is stored once, and may be copied in part
+        params.no_perf = True
+        _log.clear()
+        self._handle = lib.llama_init_from_model(model.handle, params)
+        if not self._handle:
+            raise BackendError(f"{model.path}: llama.cpp cannot make a context: {_complaints()}")
+        self.options = options
+        self._model = model
+        self._memory = lib.llama_get_memory(self._handle)
+        self._fill_batches(lib)
+        self._logits: Logits = np.empty(0, np.float32)
+        self._logits_address = 0
+
+    def _fill_batches(self, lib: Any) -> None:
+        """Two batches over numpy arrays: filling them element by element is a hundred times slower."""
+        self._tokens = np.zeros(BATCH, np.int32)
+        self._positions = np.zeros(BATCH, np.int32)
+        self._ones = np.ones(BATCH, np.int32)
+        self._sequence = np.zeros(1, np.int32)
+        self._sequences = np.full(BATCH, self._sequence.ctypes.data, np.uintp)
+        self._outputs = np.zeros(BATCH, np.int8)
+        self._numbers = np.arange(self.options.cells + BATCH, dtype=np.int32)
+        shared = {
+            "pos": self._positions.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            "n_seq_id": self._ones.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            "seq_id": self._sequences.ctypes.data_as(
+                ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))
+            ),
+            "logits": self._outputs.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        }
+        tokens = self._tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        self._token_batch = lib.llama_batch(token=tokens, **shared)
+        self._embedding_batch = lib.llama_batch(**shared)
+
+    @property
+    def handle(self) -> Any:
+        """The open context.
+
+        Raises:
+            ClosedError: it was closed.
+        """
+        if self._handle is None:
+            raise ClosedError("the language model is closed")
+        return self._handle
+
+    def decode_token(self, sequence: int, position: int, token: int) -> Logits:
+        """Append one token and return the logits after it; the shortest way there is."""
+        self._check(sequence, position, 1)
+        self._tokens[0] = token
+        self._positions[0] = position
+        self._decode(self._token_batch, sequence, 1, True)
+        return self._view()
+
+    def decode_tokens(self, sequence: int, position: int, tokens: TokenIds) -> Logits:
+        """Append a run of tokens (at least one) from `position` on; logits after the last one."""
+        self._check(sequence, position, len(tokens))
+        for begin in range(0, len(tokens), BATCH):
+            part = tokens[begin : begin + BATCH]
+            self._tokens[: len(part)] = part
+            self._place(position + begin, len(part))
+            last = begin + len(part) == len(tokens)
+            self._decode(self._token_batch, sequence, len(part), last)
+        return self._view()
+
+    def decode_embeddings(
+        self, sequence: int, position: int, embeddings: npt.NDArray[np.float32]
+    ) -> None:
+        """Append rows (n, width) in the place of tokens; no logits come back."""
+        if embeddings.ndim != 2 or embeddings.shape[1] != self._model.width:
+            # libllama would read beyond the buffer without a word
+            raise BackendError(
+                f"visual tokens of shape {embeddings.shape}; the language model's width is "
+                f"{self._model.width}"
+            )
+        rows = np.ascontiguousarray(embeddings, dtype=np.float32)
+        self._check(sequence, position, len(rows))
+        for begin in range(0, len(rows), BATCH):
+            part = rows[begin : begin + BATCH]
+            self._place(position + begin, len(part))
+            self._embedding_batch.embd = part.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+            self._decode(self._embedding_batch, sequence, len(part), False)
+
+    def remove(self, sequence: int, begin: int = 0) -> None:
+        """Forget what a sequence holds from position `begin` on."""
+        self._check(sequence, begin, 0)
+        library().llama_memory_seq_rm(self._memory, sequence, begin, -1)
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let `target` share the first `length` positions of `source`; it must be empty before."""
+        self._check(source, 0, length)
+        self._check(target, 0, length)
+        library().llama_memory_seq_cp(self._memory, source, target, 0, length)
+
+    def _check(self, sequence: int, position: int, count: int) -> None:
+        if self._handle is None:
+            raise ClosedError("the language model is closed")
+        if not 0 <= sequence < self.options.sequences:
+            raise BackendError(f"sequence {sequence}: there are {self.options.sequences}")
+        if position < 0 or position + count > self.options.cells:
+            raise BackendError(
+                f"positions {position} to {position + count}: the context has {self.options.cells}"
+            )
+
+    def _place(self, position: int, count: int) -> None:
+        self._positions[:count] = self._numbers[position : position + count]
+
+    def _decode(self, batch: Any, sequence: int, count: int, logits: bool) -> None:
+        self._sequence[0] = sequence
+        self._outputs[count - 1] = logits
+        batch.n_tokens = count
+        code = library().llama_decode(self._handle, batch)
+        self._outputs[count - 1] = 0
+        if code != 0:
+            what = {1: "its memory is full", 2: "it was interrupted"}.get(code, f"code {code}")
+            raise BackendError(f"llama.cpp cannot decode {count} tokens: {what}: {_complaints()}")
+
+    def _view(self) -> Logits:
+        address = ctypes.addressof(library().llama_get_logits(self._handle).contents)
+        if address != self._logits_address:
+            row = (ctypes.c_float * self._model.vocabulary_size).from_address(address)
+            self._logits = np.frombuffer(row, np.float32)
+            self._logits_address = address
+        return self._logits
+
+    def close(self) -> None:
+        """Free the memory. Closing twice is fine."""
+        if self._handle is not None:
+            library().llama_free(self._handle)
+            self._handle = None
+            self._logits = np.empty(0, np.float32)
+
+
+def gguf_types() -> dict[str, int]:
+    """Every type that the quantiser knows by name, such as F32, F16, Q8_0 or Q4_K_M."""
+    lib = library()
+    types = {"F32": int(lib.LLAMA_FTYPE_ALL_F32)}
+    prefix = "LLAMA_FTYPE_MOSTLY_"
+    types |= {n[len(prefix) :]: int(getattr(lib, n)) for n in dir(lib) if n.startswith(prefix)}
+    return types
+
+
+def quantise_gguf(source: Path, target: Path, type_name: str, *, threads: int = 1) -> None:
+    """Write `source` again with its weights in another type, by libllama's own quantiser.
+
+    Types whose blocks do not fit a tensor's rows are replaced tensor by tensor, in silence: read
+    the types back where they matter.
+
+    Args:
+        source: a GGUF in F32 or F16.
+        target: written; whatever was there is replaced.
+        type_name: one of `gguf_types()`.
+        threads: the result does not depend on it.
+
+    Raises:
+        InputError: there is no such type or no such source.
+        BackendError: libllama refused; nothing is left at `target`.
+    """
+    types = gguf_types()
+    if type_name not in types:
+        raise InputError(
+            f"GGUF type {type_name!r} is not known; known are {', '.join(sorted(types))}"
+        )
+    if not source.is_file():
+        raise InputError(f"{source}: there is no such GGUF file")
+    lib = library()
+    params = lib.llama_model_quantize_default_params()
+    params.ftype, params.nthread = types[type_name], threads
+    _log.clear()
+    code = lib.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params))
+    if code != 0:
+        target.unlink(missing_ok=True)
+        raise BackendError(f"{source}: cannot be written as {type_name}: {_complaints()}")
+
+
+def can_use_gpu() -> bool:
+    """Whether this build of llama.cpp can compute on a GPU."""
+    return bool(library().llama_supports_gpu_offload())

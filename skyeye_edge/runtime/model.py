@@ -1,0 +1,345 @@
+"""The front door: opens a bundle, and turns what users give into questions."""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import numpy as np
+
+from skyeye_edge.core.boxes import XYXY, Box
+from skyeye_edge.core.bundle import Bundle, open_bundle
+from skyeye_edge.core.errors import BackendError, InputError
+from skyeye_edge.core.frame import Frame
+from skyeye_edge.core.preprocess import VisualTokens
+from skyeye_edge.core.reply import Reply
+from skyeye_edge.core.results import (
+    ClassifyResult,
+    DetectResult,
+    GroundResult,
+    TaskResult,
+    TextResult,
+)
+from skyeye_edge.core.tasks import (
+    Ask,
+    Caption,
+    Classify,
+    Describe,
+    Detect,
+    Ground,
+    Identify,
+    Task,
+)
+from skyeye_edge.runtime.engine import Answer, Engine, Question
+from skyeye_edge.runtime.frames import ImageLike, as_frame, as_frames
+from skyeye_edge.runtime.language import LanguageModel
+from skyeye_edge.runtime.libllama import ContextOptions, can_use_gpu
+from skyeye_edge.runtime.versions import cores
+from skyeye_edge.runtime.vision.onnx import OnnxVision, has_cuda
+
+if TYPE_CHECKING:
+    from skyeye_edge.runtime.chat import Chat
+    from skyeye_edge.runtime.stream import Source, Stream
+
+log = logging.getLogger(__name__)
+
+Device = Literal["auto", "cpu", "cuda"]
+Images = ImageLike | Sequence[ImageLike]  # one image, or the frames of a clip
+_Result = TypeVar("_Result", TextResult, ClassifyResult, GroundResult, DetectResult)
+
+_LARGE_LANGUAGE, _LARGE_VISION = 256 * 2**20, 16 * 2**20  # bytes; below, one thread is best
+
+
+def load(
+    bundle: str | os.PathLike[str] | None = None,
+    *,
+    device: Device = "auto",
+    vision: str = "auto",
+    language: str = "auto",
+    threads: int | None = None,
+    strict: bool = False,
+) -> Model:
+    """Open a model.
+
+    Args:
+        bundle: its folder; None is the packaged skyeye-tiny.
+        device: "auto" takes a GPU that works, else the CPU; "cuda" insists on the GPU.
+        vision: a vision variant of the bundle such as "int8"; "auto" takes the device's default.
+        language: a language variant of the bundle such as "Q8_0"; "auto" takes its default.
+        threads: how many compute; None chooses by cores and size of the model.
+        strict: the setting in which answers equal those of the PyTorch checkpoint: fp32 vision, F32
+            language model and KV memory, one thread, CPU. Slower.
+
+    Raises:
+        BundleError: the bundle is missing, damaged or newer than this program.
+        BackendError: a variant or device is not there, or a library cannot do what was asked.
+        MissingExtraError: the runtime's libraries are not installed.
+    """
+    if threads is not None and threads < 1:
+        raise InputError(f"threads: {threads}; at least one must compute")
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device {device!r} is not known; known are auto, cpu and cuda")
+    folder = None if bundle is None else Path(bundle).absolute()
+    return Model(folder, Options(device, vision, language, threads, strict))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a model was asked for; see `load`."""
+
+    device: Device = "auto"
+    vision: str = "auto"
+    language: str = "auto"
+    threads: int | None = None
+    strict: bool = False
+
+
+class Model:
+    """A bundle, open for questions; made by `load`. Many threads may ask at once.
+
+    with sky.load() as model:
+        print(model.caption("field.jpg").text)
+    """
+
+    def __init__(self, folder: Path | None, options: Options) -> None:
+        self._opened_as = (folder, options)
+        self.bundle = open_bundle(folder)
+        self.spec = self.bundle.spec
+        if options.strict:
+            _check_strict(self.bundle, options)
+        self._language_name = self.bundle.manifest.language_variant(
+            "F32" if options.strict else options.language
+        )
+        self._vision_name, vision = _open_vision(self.bundle, options)
+        try:
+            language = _open_language(self.bundle, self._language_name, options)
+        except BaseException:
+            vision.close()
+            raise
+        self._backend = vision.backend
+        vision_entry = self.bundle.manifest.files[self.bundle.vision_file(self._vision_name).name]
+        self._engine = Engine(vision, language, self.spec, vision_entry.sha256)
+        # A model that nobody closed is closed when it is collected, or at the end of the program.
+        self._finish = weakref.finalize(self, self._engine.close)
+
+    def caption(self, image: Images, *, max_tokens: int | None = None) -> TextResult:
+        """One sentence about an image, or about a clip (a list of frames in order)."""
+        return self._one(image, Caption(), TextResult, max_tokens)
+
+    def describe(
+        self, image: Images, *, boxes: bool = False, max_tokens: int | None = None
+    ) -> TextResult:
+        """A longer description; with `boxes`, `phrases` says where things are."""
+        return self._one(image, Describe(boxes), TextResult, max_tokens)
+
+    def classify(
+        self, image: Images, names: Sequence[str], *, max_tokens: int | None = None
+    ) -> ClassifyResult:
+        """Which one of `names` the image shows."""
+        return self._one(image, Classify(tuple(names)), ClassifyResult, max_tokens)
+
+    def ground(
+        self, image: ImageLike, phrase: str, *, max_tokens: int | None = None
+    ) -> GroundResult:
+        """The one region that `phrase` means, in pixels of the image, or that it is absent."""
+        return self._one(image, Ground(phrase), GroundResult, max_tokens)
+
+    def detect(
+        self, image: ImageLike, names: Sequence[str], *, max_tokens: int | None = None
+    ) -> dict[str, DetectResult]:
+        """Every object of each name."""
+        wanted = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+        tasks = [Detect(name) for name in wanted]
+        results = self._answers(image, tasks, DetectResult, max_tokens)
+        return {result.name: result for result in results}
+
+    def identify(
+        self, image: ImageLike, box: XYXY | Box, *, max_tokens: int | None = None
+    ) -> TextResult:
+        """What is in a box, given as (left, top, right, bottom) in pixels."""
+        xyxy = box.xyxy if isinstance(box, Box) else box
+        return self._one(image, Identify(xyxy), TextResult, max_tokens)
+
+    def ask(self, image: Images, question: str, *, max_tokens: int | None = None) -> TextResult:
+        """The answer to a free question."""
+        return self._one(image, Ask(question), TextResult, max_tokens)
+
+    def run(
+        self, image: Images, tasks: Sequence[Task], *, max_tokens: int | None = None
+    ) -> list[TaskResult]:
+        """One result per task, in order; the image is encoded once for all of them."""
+        question = Question(as_frames(image), tuple(tasks), max_tokens=max_tokens)
+        return list(self.answer(question).results)
+
+    def answer(self, question: Question) -> Answer:
+        """Results, replies and timing of one question."""
+        return self._engine.answer([question])[0]
+
+    def replies(
+        self, image: Images, tasks: Sequence[Task], *, keep_logits: bool = False
+    ) -> list[Reply]:
+        """The raw replies that `run` reads its results from, one per task; for measurements."""
+        question = Question(as_frames(image), tuple(tasks), keep_logits=keep_logits)
+        return list(self.answer(question).replies)
+
+    def encode(self, image: ImageLike) -> VisualTokens:
+        """Visual tokens (N, d) float32 of an image; for measurements."""
+        return self._engine.encode([as_frame(image)])[0]
+
+    def chat(self, image: Images, *, temperature: float = 0.0, seed: int = 0) -> Chat:
+        """A conversation about an image or clip; earlier answers stay known.
+
+        Args:
+            image: what it is about.
+            temperature: 0 takes the best token always, more lets chance in.
+            seed: of that chance; the same questions then get the same answers.
+        """
+        from skyeye_edge.runtime.chat import Chat
+
+        self._engine.check_open()
+        return Chat(self, as_frames(image), temperature, seed)
+
+    def stream(
+        self,
+        source: str | Path | Source,
+        tasks: Sequence[Task],
+        *,
+        every: float = 1.0,
+        clip: int = 1,
+    ) -> Stream:
+        """Events of a source, to be used as a context manager and iterated over.
+
+        Args:
+            source: a video, an image, a folder of images, an address (udp://, rtsp://), or `Push`.
+            tasks: what is asked about each frame.
+            every: seconds between answers; 0 is every frame.
+            clip: so many frames are asked about as one.
+
+        Raises:
+            InputError: no task, one that cannot be asked, or no such source.
+            MediaError: the source holds no picture.
+        """
+        from skyeye_edge.runtime.sources import open_source
+        from skyeye_edge.runtime.stream import Stream, check_tasks
+
+        self._engine.check_open()
+        check_tasks(tasks, clip)
+        return Stream(self, open_source(source), tasks, every, clip=clip)
+
+    def warm_up(self) -> None:
+        """Compute one answer to nothing, so that the first real one is as fast as the rest."""
+        side = self.spec.vision.image_size
+        frame = Frame(np.zeros((side, side, 3), np.uint8))
+        self.answer(Question((frame,), (Caption(),), max_tokens=2))
+
+    @property
+    def description(self) -> dict[str, str]:
+        """What runs: name and hash of the bundle, variants and backend."""
+        return {
+            "name": self.bundle.manifest.name,
+            "bundle_sha256": self.bundle.sha256,
+            "vision": self._vision_name,
+            "backend": self._backend,
+            "language": self._language_name,
+        }
+
+    def close(self) -> None:
+        """Free everything; questions that wait fail with ClosedError. Closing twice is fine."""
+        self._finish()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[type[Model], tuple[Path | None, Options]]:
+        # weights do not travel: the other side opens the bundle itself
+        return Model, self._opened_as
+
+    def _one(
+        self, image: Images, task: Task, kind: type[_Result], max_tokens: int | None
+    ) -> _Result:
+        return self._answers(image, [task], kind, max_tokens)[0]
+
+    def _answers(
+        self, image: Images, tasks: Sequence[Task], kind: type[_Result], max_tokens: int | None
+    ) -> list[_Result]:
+        results = self.run(image, tasks, max_tokens=max_tokens)
+        return [result for result in results if isinstance(result, kind)]
+
+
+def _open_vision(bundle: Bundle, options: Options) -> tuple[str, OnnxVision]:
+    """The encoder on the first device that works, and the name of its variant."""
+    if options.strict or options.device == "cpu":
+        return _open_vision_on("cpu", bundle, options)
+    if options.device == "cuda":
+        return _open_vision_on("cuda", bundle, options)
+    if has_cuda():
+        try:
+            return _open_vision_on("cuda", bundle, options)
+        except (BackendError, InputError) as error:
+            log.warning("%s; going on with the CPU", error)
+    return _open_vision_on("cpu", bundle, options)
+
+
+def _open_vision_on(
+    device: Literal["cpu", "cuda"], bundle: Bundle, options: Options
+) -> tuple[str, OnnxVision]:
+    asked = "fp32" if options.strict else options.vision
+    name = bundle.manifest.vision_variant(asked, device)
+    path = bundle.vision_file(name)
+    threads = options.threads or _default_threads(path.stat().st_size, _LARGE_VISION)
+    if options.strict:
+        threads = 1
+    return name, OnnxVision(
+        path, bundle.spec.vision, threads=threads, device=device, one_by_one=name == "int8"
+    )
+
+
+def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel:
+    path = bundle.language_file(name)
+    gpu = options.device != "cpu" and not options.strict and can_use_gpu()
+    if options.device == "cuda" and not gpu:
+        raise BackendError(
+            "device 'cuda': this llama-cpp-python was built without it; run: "
+            "CMAKE_ARGS=-DGGML_CUDA=on pip install --no-binary :all: --force-reinstall "
+            "llama-cpp-python"
+        )
+    threads = options.threads or _default_threads(path.stat().st_size, _LARGE_LANGUAGE)
+    if options.strict:
+        threads = 1
+    context = ContextOptions(
+        cells=bundle.spec.context, threads=threads, prefill_threads=threads, exact=options.strict
+    )
+    return LanguageModel(path, context, gpu=gpu)
+
+
+def _default_threads(weight_bytes: int, large: int) -> int:
+    """Threads where the user names none: one for small models, else all cores but one.
+
+    llama.cpp's threads wait for each other some hundred times a token and give no core away
+    meanwhile. With as many threads as cores, any other busy process stops them all: on two cores, a
+    token of skyeye-tiny took 0.5 ms with one thread, and 50 to 90 ms with two beside other work.
+    """
+    return max(1, cores() - 1) if weight_bytes >= large else 1
+
+
+def _check_strict(bundle: Bundle, options: Options) -> None:
+    manifest = bundle.manifest
+    for side, asked, exact, variants in (
+        ("vision", options.vision, "fp32", manifest.vision_variants),
+        ("language", options.language, "F32", manifest.language_variants),
+    ):
+        if asked not in ("auto", exact):
+            raise InputError(f"strict=True needs {side} {exact!r}, not {asked!r}")
+        if exact not in variants:
+            raise BackendError(
+                f"strict=True needs {side} {exact}, and this bundle has {', '.join(variants)}; "
+                "export one: skyeye-edge export CHECKPOINT -o BUNDLE --vision fp32 --language F32"
+            )
