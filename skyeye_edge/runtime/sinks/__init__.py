@@ -1,1 +1,1 @@
-"""Where events go: one file per kind of output."""
+"""Where events go: one file per format."""

@@ -1,1 +1,42 @@
-"""Where frames come from: one file per kind of source."""
+"""Where frames come from: one file per kind of source, and the choice among them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skyeye_edge.core.errors import InputError
+from skyeye_edge.runtime.sources.file import FileSource
+from skyeye_edge.runtime.sources.images import IMAGE_SUFFIXES, ImagesSource, find_images
+from skyeye_edge.runtime.sources.live import SCHEMES, LiveSource, without_secrets
+
+if TYPE_CHECKING:
+    from skyeye_edge.runtime.stream import Source
+
+
+def open_source(what: str | os.PathLike[str] | Source) -> Source:
+    """The source that `what` means.
+
+    Args:
+        what: a video file, an image, a folder of images, an address (udp://, rtsp://), or a source
+            such as `Push`, which is given back as it is.
+
+    Raises:
+        InputError: there is no such file, or no source for such an address.
+        MediaError: the file holds no picture that can be decoded.
+    """
+    if not isinstance(what, str | os.PathLike):
+        return what
+    scheme, mark, _ = str(what).partition("://")
+    if mark and isinstance(what, str):
+        if scheme.lower() in SCHEMES:
+            return LiveSource(what)
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        raise InputError(f"{without_secrets(what)}: cannot watch {scheme}://; known are {known}")
+    path = Path(what)
+    if path.is_dir():
+        return ImagesSource(find_images(path), path.name)
+    if path.suffix.lower() in IMAGE_SUFFIXES and path.exists():
+        return ImagesSource([path], path.name)
+    return FileSource(path)

@@ -1,0 +1,127 @@
+"""A video with its answers drawn on every frame: the second pass over a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from skyeye_edge.core.errors import needs
+from skyeye_edge.core.events import AnswerEvent, Event
+from skyeye_edge.runtime.drawing import draw_answer
+from skyeye_edge.runtime.sinks.output import replacing
+from skyeye_edge.runtime.sources.file import Pictures, VideoFacts, read_facts
+from skyeye_edge.runtime.sources.pixels import HD_HEIGHT, upright_rgb
+
+if TYPE_CHECKING:
+    import av
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
+__all__ = ["annotate", "draw_answer"]
+
+TICK = Fraction(1, 90_000)  # seconds; rounding to it moves a frame by less than 0.01 ms
+ENCODER = {"preset": "veryfast", "crf": "22", "bf": "0"}  # bf: so that time stamps begin at 0
+BT709, BT601, LIMITED_RANGE = 1, 5, 1  # FFmpeg's numbers
+
+
+def annotate(
+    video: Path | str,
+    events: Iterable[Event],
+    path: Path | str,
+    *,
+    on_progress: Callable[[int, float], None] = lambda frames, seconds: None,
+) -> None:
+    """Write `video` at its full rate with the latest answer drawn on every frame, as H.264.
+
+    Args:
+        video: what was asked about. It is turned as its metadata say; sound is left out.
+        events: in the order of the frames, such as `read_events` gives; only answers are drawn.
+        path: an mp4, with the same frames at the same times, within 1 ms, relative to the first.
+            It appears when it is complete; until then `<path>.part` grows.
+        on_progress: told the frames and media seconds written so far.
+
+    Raises:
+        InputError: no such video, or `path` cannot be written.
+        MediaError: no picture in the video can be decoded.
+        SkyEyeError: the disk is full.
+    """
+    with needs("runtime"):
+        import av
+    facts = read_facts(Path(video))
+    latest = _Latest(events)
+    with replacing(Path(path)) as part:
+        # faststart: the index goes to the front, so that browsers play while they load
+        output = av.open(str(part), "w", format="mp4", options={"movflags": "faststart"})
+        with output:
+            stream: VideoStream | None = None
+            for picture, when, index in Pictures(Path(video), facts):
+                rgb = upright_rgb(picture)
+                if (answer := latest.at(index)) is not None:
+                    rgb = draw_answer(rgb, answer)
+                rgb = _even(rgb)
+                stream = stream or _add_stream(output, rgb, facts)
+                frame = _frame(rgb, stream)
+                frame.pts = round(when / TICK)
+                output.mux(stream.encode(frame))
+                on_progress(index + 1, when)
+            if stream is not None:
+                output.mux(stream.encode(None))
+
+
+class _Latest:
+    """The newest answer at each frame; frames are asked about in order."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self._answers = (event for event in events if isinstance(event, AnswerEvent))
+        self._now: AnswerEvent | None = None
+        self._next = next(self._answers, None)
+
+    def at(self, index: int) -> AnswerEvent | None:
+        """The answer to show on frame `index`: the last one about it or an earlier frame."""
+        while self._next is not None and self._next.frames[-1] <= index:
+            self._now, self._next = self._next, next(self._answers, None)
+        return self._now
+
+
+def _add_stream(
+    output: OutputContainer, rgb: npt.NDArray[np.uint8], facts: VideoFacts
+) -> VideoStream:
+    """An H.264 stream of the size of `rgb`, whose ticks are fine enough for any frame rate."""
+    rate = Fraction(1 / facts.step).limit_denominator(1001)
+    stream = output.add_stream("libx264", rate=rate, options=ENCODER)
+    stream.height, stream.width = rgb.shape[:2]
+    stream.pix_fmt = "yuv420p"
+    matrix = BT709 if stream.height >= HD_HEIGHT else BT601
+    context = stream.codec_context
+    context.time_base = TICK
+    context.colorspace, context.color_range = matrix, LIMITED_RANGE
+    return stream
+
+
+def _frame(rgb: npt.NDArray[np.uint8], stream: VideoStream) -> av.VideoFrame:
+    """`rgb` as the encoder wants it."""
+    import av
+
+    if rgb.shape[:2] != (stream.height, stream.width):  # the video changed its size on the way
+        import cv2
+
+        size = (stream.width, stream.height)
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
+        format="yuv420p",
+        dst_colorspace=stream.codec_context.colorspace,
+        dst_color_range=LIMITED_RANGE,
+    )
+
+
+def _even(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """H.264 halves its colours: an odd last row or column is doubled."""
+    height, width = rgb.shape[:2]
+    if height % 2 == width % 2 == 0:
+        return rgb
+    return np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

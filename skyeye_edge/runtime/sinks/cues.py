@@ -1,0 +1,105 @@
+"""Answers as subtitle cues: each lasts until the next answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from skyeye_edge.core.events import AnswerEvent, Event, StateEvent
+from skyeye_edge.core.results import (
+    ClassifyResult,
+    DetectResult,
+    GroundResult,
+    TaskResult,
+    TextResult,
+)
+
+LONGEST = 10.0  # seconds that a cue lasts if nothing says when the video ends
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """Lines on the screen from `start` to `end`, media seconds."""
+
+    start: float
+    end: float
+    lines: tuple[str, ...]
+
+
+class CueMaker:
+    """Turns events, one by one, into cues; an answer's cue is known when the next event comes."""
+
+    def __init__(self) -> None:
+        self._start = 0.0
+        self._lines: tuple[str, ...] = ()
+
+    def add(self, event: Event) -> Cue | None:
+        """The cue that `event` ends, if there is one."""
+        match event:
+            case AnswerEvent():
+                cue = self._finish(event.time)
+                self._start, self._lines = max(self._start, event.time), answer_lines(event.results)
+                return cue
+            case StateEvent(state="ENDED"):
+                cue, self._lines = self._finish(event.time), ()
+                return cue
+            case _:
+                return None
+
+    def close(self) -> Cue | None:
+        """The last cue, where no event said when it ends."""
+        cue, self._lines = self._finish(self._start + LONGEST), ()
+        return cue
+
+    def _finish(self, end: float) -> Cue | None:
+        if not self._lines:
+            return None
+        return Cue(self._start, max(end, self._start + 0.001), self._lines)
+
+
+def build_cues(events: Iterable[Event]) -> Iterator[Cue]:
+    """All cues of a recording."""
+    maker = CueMaker()
+    made = [maker.add(event) for event in events]
+    yield from (cue for cue in [*made, maker.close()] if cue is not None)
+
+
+def answer_lines(results: tuple[TaskResult, ...]) -> tuple[str, ...]:
+    """What people read: texts first, a line each; below them one line of the phrases."""
+    texts = [line for result in results if (line := _text(result))]
+    phrases = [line for result in results if (line := _phrase(result))]
+    return (*texts, *([" | ".join(phrases)] if phrases else []))
+
+
+def _text(result: TaskResult) -> str:
+    match result:
+        case TextResult(task="ask"):
+            return f"{result.question} {result.text}".strip()
+        case TextResult():
+            return " ".join(result.text.split())
+        case ClassifyResult():
+            return result.label
+        case _:
+            return ""
+
+
+def _phrase(result: TaskResult) -> str:
+    match result:
+        case GroundResult():
+            return f"{result.phrase}: {_found(result)}"
+        case DetectResult():
+            return f"{result.name}: {_found(result)}"
+        case _:
+            return ""
+
+
+def _found(result: GroundResult | DetectResult) -> str:
+    if isinstance(result, DetectResult) and result.found:
+        return str(len(result.boxes))
+    return f"found ({result.score:.2f})" if result.found else result.outcome
+
+
+def clock(seconds: float, mark: str) -> str:
+    """`HH:MM:SS.mmm`, with `mark` before the milliseconds."""
+    whole, milliseconds = divmod(round(max(0.0, seconds) * 1000), 1000)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{mark}{milliseconds:03}"

@@ -1,0 +1,185 @@
+"""Frames of a video file, read by a thread that waits for whoever asks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skyeye_edge.core.errors import InputError, MediaError, needs
+from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.runtime.sources.mailbox import Item, Mailbox
+from skyeye_edge.runtime.sources.pixels import upright_rgb
+from skyeye_edge.runtime.sources.timing import MediaClock, Sampler
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+
+log = logging.getLogger(__name__)
+SLOTS = 2  # frames decoded ahead: enough to hide decoding, few enough for 4K in a small memory
+SLACK = 0.5  # seconds by which a header may promise too much before a file is called damaged
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What the header of a video says; damaged files may hold less."""
+
+    seconds: float  # 0.0 if unknown
+    frames: int  # 0 if unknown
+    step: float  # seconds between two frames, on average
+
+
+class FileSource:
+    """The frames of a video; nothing is lost on the way but damaged data.
+
+    Raises:
+        InputError: there is no such file.
+        MediaError: it holds no picture that can be decoded.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.name = self.path.name
+        self.facts = read_facts(self.path)
+        self._box = Mailbox(SLOTS)
+        self._reader: threading.Thread | None = None
+
+    def items(self, every: float) -> Iterator[Item]:
+        """Frames due by `every`, then ENDED with the counts of the tail. To be called once."""
+        if self._reader is not None:
+            raise InputError(f"{self.name}: this source is already being read; open another one")
+        sampler = Sampler(every)
+        self._reader = threading.Thread(
+            target=self._read, args=(sampler,), name=f"read {self.name}", daemon=True
+        )
+        self._reader.start()
+        while True:
+            item = self._box.take()
+            yield item
+            if isinstance(item, SourceChange) and item.state == "ENDED":
+                return
+
+    def stop(self) -> None:
+        """End early: `items` goes on to ENDED, with undecided frames counted as closed."""
+        self._box.stop()
+
+    def close(self) -> None:
+        """Stop, and wait until the file is closed. Closing twice is fine."""
+        self.stop()
+        if self._reader is not None:
+            self._reader.join(timeout=2.0)
+
+    def _read(self, sampler: Sampler) -> None:
+        pictures = Pictures(self.path, self.facts)
+        cause = "end of file"
+        try:
+            for picture, when, index in pictures:
+                if self._box.stopped:
+                    cause = "stopped"
+                    self._box.count(Counts(1, 0, {"closed": 1}))
+                    break
+                if sampler.is_due(when):
+                    self._box.put(self._frame(picture, when, index, pictures.taken()))
+                else:
+                    self._box.count(Counts(1, 1))
+        except Exception as error:  # the end of a thread: whoever waits for it must hear of it
+            log.exception("%s: reading failed", self.name)
+            cause = f"reading failed: {error}"
+        if cause == "end of file" and pictures.torn:
+            cause = f"the file is damaged or cut short after {pictures.index} frames"
+            log.warning("%s: %s", self.name, cause)
+        end = pictures.clock.time + self.facts.step
+        self._box.put(SourceChange("ENDED", cause, 0, end, pictures.taken()))
+
+    def _frame(self, picture: av.VideoFrame, when: float, index: int, before: Counts) -> Frame:
+        arrived = time.monotonic()
+        return Frame(upright_rgb(picture), when, index, 0, arrived, self.name, before)
+
+
+class Pictures:
+    """Decoded pictures of a file with time and index, and count of the damage between them."""
+
+    def __init__(self, path: Path, facts: VideoFacts) -> None:
+        self.clock = MediaClock()
+        self.index = 0  # of the next picture
+        self.torn = False  # data that should be there is not
+        self._path = path
+        self._facts = facts
+        self._failed = 0
+
+    def __iter__(self) -> Generator[tuple[av.VideoFrame, float, int], None, None]:
+        with needs("runtime"):
+            import av
+        with opened(self._path) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            try:
+                for packet in container.demux(stream):  # other streams (sound, KLV) are not read
+                    for picture in self._decoded(packet):
+                        when = self.clock.tell(picture.time, self._facts.step)
+                        self.index += 1
+                        yield picture, when, self.index - 1
+            except av.FFmpegError:  # from demux: what follows cannot be found
+                self._failed += 1
+                self.torn = True
+            end = self.clock.time + self._facts.step
+            self.torn = self.torn or end + SLACK < self._facts.seconds
+
+    def taken(self) -> Counts:
+        """The decode calls that failed since this was last asked."""
+        failed, self._failed = self._failed, 0
+        return Counts(failed, 0, {"decode": failed}) if failed else Counts()
+
+    def _decoded(self, packet: av.Packet[av.VideoStream]) -> list[av.VideoFrame]:
+        import av
+
+        try:
+            return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+        except av.InvalidDataError:
+            self._failed += 1
+            return []
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """The container at `path`, with FFmpeg's errors in our words."""
+    with needs("runtime"):
+        import av
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file")
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder, a video is needed")
+    try:
+        container = av.open(str(path), "r")
+    except PermissionError as error:
+        raise InputError(f"{path}: not readable by this user; check its permissions") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(f"{path}: not a video, or its end with the index is missing") from error
+    with container:
+        if not container.streams.video:
+            raise MediaError(f"{path}: there is no video stream in this file")
+        yield container
+
+
+def read_facts(path: Path) -> VideoFacts:
+    """Header of a video, after proving that a first picture can be decoded."""
+    with opened(path) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
+        step = float(1 / rate) if rate else 0.04
+        if stream.duration is not None and stream.time_base is not None:
+            seconds = float(stream.duration * stream.time_base)
+        else:
+            seconds = (container.duration or 0) / 1_000_000
+        facts = VideoFacts(seconds, stream.frames, step)
+    pictures = iter(Pictures(path, facts))
+    if next(pictures, None) is None:
+        raise MediaError(f"{path}: no frame can be decoded; the video is empty or damaged")
+    pictures.close()
+    return facts

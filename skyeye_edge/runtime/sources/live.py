@@ -1,0 +1,236 @@
+"""Live video (UDP MPEG-TS, RTSP): the newest frame wins, and a lost source is tried for ever."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from skyeye_edge.core.errors import InputError, needs
+from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
+from skyeye_edge.runtime.sources.live_child import POLITE, Message, ReaderProcess
+from skyeye_edge.runtime.sources.mailbox import Item, Mailbox
+from skyeye_edge.runtime.sources.timing import Sampler
+
+log = logging.getLogger(__name__)
+SCHEMES = ("udp", "rtsp")
+STALLED_AFTER = 2.0  # seconds without a frame
+LOST_AFTER = 6.0  # seconds; FFmpeg's own time limit, where it works, has fired by then
+OPEN_LIMIT = 12.0  # seconds for opening and for a first key frame
+STEADY = 10.0  # seconds of frames after which a source counts as healthy again
+
+
+def without_secrets(url: str) -> str:
+    """An address for people: no user, no password, no query (cameras take passwords there)."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def backoff(attempt: int, chance: Callable[[], float] = random.random) -> float:
+    """Seconds before try number `attempt` (from 0): 0.5 doubling to 10, less up to a half."""
+    return min(10.0, 0.5 * 2.0 ** min(attempt, 10)) * (1 - chance() / 2)
+
+
+def state_after(state: State, silence: float) -> State | None:
+    """What `silence` seconds without a frame make of a state; None: give this opening up."""
+    if state not in ("LIVE", "STALLED"):
+        return state if silence <= OPEN_LIMIT else None
+    if silence > LOST_AFTER:
+        return None
+    return "STALLED" if silence > STALLED_AFTER else state
+
+
+class Timeline:
+    """Index, epoch and media time over all openings of a source."""
+
+    def __init__(self) -> None:
+        self.index = 0  # of the next frame
+        self.epoch = 0
+        self.time = 0.0  # of the last frame
+        self._began: float | None = None  # when media time was 0, monotonic seconds
+        self._first = (0, 0)  # index and epoch with which this opening began
+        self._offset: float | None = None  # media time at which it began
+
+    def open(self) -> None:
+        """A new opening: its frames count from 0 again."""
+        self._first = (self.index, self.epoch + (self._began is not None))
+        self._offset = None
+
+    def tell(self, decoded: int, time: float, restarts: int, arrived: float) -> None:
+        """Where this opening is: frames so far; time, restarts and arrival of the last one."""
+        if decoded == 0:
+            return
+        if self._began is None:
+            self._began = arrived - time
+        if self._offset is None:
+            self._offset = max(self.time, arrived - time - self._began)
+        self.index = self._first[0] + decoded
+        self.epoch = self._first[1] + restarts
+        self.time = self._offset + time
+
+    def place(self, index: int, time: float, restarts: int) -> tuple[float, int, int]:
+        """Media time, index and epoch of a frame of this opening, after `tell`."""
+        assert self._offset is not None
+        return self._offset + time, self._first[0] + index, self._first[1] + restarts
+
+
+def check_url(url: str) -> None:
+    """Refuse an address that could never work.
+
+    Raises:
+        InputError: unknown scheme, no host, or no port where one is needed.
+    """
+    parts = urlsplit(url)
+    try:
+        complete = bool(parts.hostname) and (parts.scheme != "udp" or parts.port is not None)
+    except ValueError:  # a port that is not a number up to 65535
+        complete = False
+    if parts.scheme not in SCHEMES or not (complete or url.startswith("udp://@:")):
+        raise InputError(
+            f"{without_secrets(url)}: give an address like udp://@:5600 or rtsp://host:8554/path"
+        )
+
+
+class LiveSource:
+    """The frames of a camera or drone; reconnects until it is stopped.
+
+    Raises:
+        InputError: `check_url` refuses the address.
+    """
+
+    def __init__(self, url: str) -> None:
+        check_url(url)
+        with needs("runtime"):
+            import av  # noqa: F401  # only the child uses it; if it is missed, then now
+        self.name = without_secrets(url)
+        self._url = url
+        self._box = Mailbox(1)
+        self._stopping = threading.Event()
+        self._supervisor: threading.Thread | None = None
+        self._lock = threading.RLock()  # of reader and wish
+        self._reader: ReaderProcess | None = None
+        self._wish = False  # a frame is wanted and has not come
+        self._state: State = "CONNECTING"
+        self._cause = ""
+        self._timeline = Timeline()
+
+    def items(self, every: float) -> Iterator[Item]:
+        """Changes of state, and the newest frame each time one is asked for. To be called once."""
+        if self._supervisor is not None:
+            raise InputError(f"{self.name}: this source is already being read; open another one")
+        Sampler(every)  # refuses a wrong `every` here, and not in the child
+        self._supervisor = threading.Thread(
+            target=self._supervise, args=(every,), name=f"watch {self.name}", daemon=True
+        )
+        self._supervisor.start()
+        while True:
+            self._ask()
+            item = self._box.take()
+            yield item
+            if isinstance(item, SourceChange) and item.state == "ENDED":
+                return
+
+    def stop(self) -> None:
+        """End within two seconds: `items` goes on to ENDED."""
+        self._box.stop()
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Stop, and wait until the child process is gone. Closing twice is fine."""
+        self.stop()
+        if self._supervisor is not None:
+            self._supervisor.join(timeout=3.0)
+
+    def _supervise(self, every: float) -> None:
+        attempt = 0
+        self._change("CONNECTING", "opening")
+        while not self._stopping.is_set():
+            opened = time.monotonic()
+            cause = self._session(every)
+            if self._stopping.is_set():
+                break
+            attempt = 0 if time.monotonic() - opened > STEADY and self._state == "LIVE" else attempt
+            self._change("RECONNECTING", cause)
+            self._stopping.wait(backoff(attempt))
+            attempt += 1
+        self._change("ENDED", "stopped")
+
+    def _session(self, every: float) -> str:
+        """One opening of the address, from start to end; why it ended."""
+        try:
+            with ReaderProcess(self._url, every) as reader:
+                with self._lock:
+                    self._reader = reader
+                    if self._wish:
+                        reader.ask()
+                return self._follow(reader)
+        except EOFError:
+            return "the reader process died"
+        except Exception as error:  # of a thread: reported, and tried again
+            log.exception("%s: the reader failed", self.name)
+            return f"the reader failed: {type(error).__name__}"
+        finally:
+            with self._lock:
+                self._reader = None
+
+    def _follow(self, reader: ReaderProcess) -> str:
+        self._timeline.open()
+        heard = time.monotonic()
+        while not self._stopping.is_set():
+            known = self._timeline.index
+            message = reader.receive(0.2)
+            if message is not None and (cause := self._heed(message)) is not None:
+                return cause
+            if self._timeline.index > known:
+                heard = time.monotonic()
+            silence = time.monotonic() - heard
+            state = state_after(self._state, silence)
+            if state is None:
+                return f"no frame for {silence:.0f} s"
+            if state != self._state:
+                self._change(state, f"no frame for {STALLED_AFTER:.0f} s")
+        reader.leave()
+        while (message := reader.receive(POLITE)) is not None:
+            if self._heed(message) is not None:
+                break
+        return "stopped"
+
+    def _heed(self, message: Message) -> str | None:
+        """Pass a message on; the cause if it was the last one."""
+        values, pixels = message
+        known = self._timeline.index
+        self._timeline.tell(*values["last"])
+        if self._timeline.index > known:
+            self._change("LIVE", "frames arrive")
+        counts = Counts(*values["counts"])
+        if values["type"] != "frame":
+            self._box.count(counts)
+            cause: str | None = values.get("cause")
+            return cause
+        rgb = np.frombuffer(pixels, np.uint8).reshape(values["shape"])
+        when, index, epoch = self._timeline.place(*values["place"])
+        with self._lock:
+            self._wish = False
+        self._box.offer(Frame(rgb, when, index, epoch, values["arrived"], self.name, counts))
+        return None
+
+    def _change(self, state: State, cause: str) -> None:
+        again = state == self._state and (state != "RECONNECTING" or cause == self._cause)
+        if again and self._cause:
+            return
+        self._state, self._cause = state, cause
+        level = logging.WARNING if state in ("STALLED", "RECONNECTING") else logging.INFO
+        log.log(level, "%s: %s (%s)", self.name, state, cause)
+        self._box.offer(SourceChange(state, cause, self._timeline.epoch, self._timeline.time))
+
+    def _ask(self) -> None:
+        with self._lock:
+            if not self._wish:
+                self._wish = True
+                if self._reader is not None:
+                    self._reader.ask()

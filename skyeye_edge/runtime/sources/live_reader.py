@@ -1,0 +1,179 @@
+"""The child process of a live source: opens the address, decodes, hands over the newest frame.
+
+It talks in messages (`write_message`) on what was its standard output; each byte on its standard
+input is a wish for one frame, and its end a request to stop. PyAV can hold the GIL for seconds and
+cannot be interrupted, so all of it happens here, where the parent can kill it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import struct
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from skyeye_edge.core.frame import Counts
+from skyeye_edge.runtime.sources.pixels import upright_rgb
+from skyeye_edge.runtime.sources.timing import MediaClock, Sampler
+
+if TYPE_CHECKING:
+    import av
+    import numpy as np
+    import numpy.typing as npt
+
+HEADER = struct.Struct("<II")  # bytes of the JSON part, bytes of the pixels
+TIMEOUT_US = "2500000"  # FFmpeg's own; RTSP raises after twice that
+REPORT = 0.25  # seconds after which counts are told even if no frame is wanted
+JUMP = 2.0  # a step of media time that means that the sender began anew, seconds
+
+OPTIONS: dict[str, dict[str, str]] = {
+    # rw_timeout is ignored by both; stimeout too (docs of FFmpeg say otherwise for older ones)
+    "udp": {"timeout": TIMEOUT_US, "overrun_nonfatal": "1", "fflags": "nobuffer"},
+    "rtsp": {
+        "timeout": TIMEOUT_US,
+        "rtsp_transport": "tcp",
+        "fflags": "nobuffer",
+        "probesize": "32768",
+        "analyzeduration": "0",
+    },
+}
+
+
+def run(url: str, every: float, wishes: int, output: int) -> None:
+    """Read `url` until it ends or nobody listens; the last message says why.
+
+    Args:
+        url: the address, with credentials.
+        every: seconds between frames, 0 for all.
+        wishes: file descriptor with one byte per wanted frame.
+        output: file descriptor for the messages.
+    """
+    session = _Session(every, wishes, lambda values, rgb: write_message(output, values, rgb))
+    try:
+        cause = _read(url, session)
+    except BrokenPipeError:
+        return
+    except Exception as error:  # the end of the process; the text of an error may hold the address
+        cause = _reason(error)
+    session.end(cause)
+
+
+def write_message(
+    output: int, values: Mapping[str, Any], rgb: npt.NDArray[np.uint8] | None = None
+) -> None:
+    """Send one JSON object, and pixels behind it if there are some."""
+    head = json.dumps(values).encode()
+    body = memoryview(b"") if rgb is None else rgb.data.cast("B")
+    _write_all(output, memoryview(HEADER.pack(len(head), len(body)) + head))
+    _write_all(output, body)
+
+
+@dataclass
+class _Session:
+    """What happened to the frames of one opening, and which one waits to be wanted."""
+
+    every: float
+    wishes: int
+    send: Callable[[dict[str, Any], npt.NDArray[np.uint8] | None], None]
+    wanted: bool = False
+    listened: bool = True  # False once the parent has closed its side
+    index: int = 0
+    counts: Counts = field(default_factory=Counts)
+    clock: MediaClock = field(default_factory=lambda: MediaClock(JUMP))
+    told: float = 0.0
+    waiting: tuple[av.VideoFrame, dict[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        self.sampler = Sampler(self.every)
+        self.arrived = time.monotonic()
+
+    def add(self, picture: av.VideoFrame) -> None:
+        """Take in one decoded picture; the one that waited leaves as busy."""
+        arrived = time.monotonic()
+        restarts = self.clock.restarts
+        when = self.clock.tell(picture.time, arrived - self.arrived)
+        if self.clock.restarts > restarts:
+            self.sampler = Sampler(self.every)
+        self.arrived = arrived
+        place = [self.index, when, self.clock.restarts]
+        self.index += 1
+        if not self.sampler.is_due(when):
+            self.counts += Counts(1, 1)
+            return
+        if self.waiting is not None:
+            self.counts += Counts(1, 0, {"busy": 1})
+        self.waiting = (picture, {"place": place, "arrived": arrived})
+
+    def tell(self) -> None:
+        """Send the waiting frame if it is wanted, and the counts now and then."""
+        self._listen()
+        if self.wanted and self.waiting is not None:
+            self._hand_over()
+        elif time.monotonic() - self.told > REPORT:
+            self._say({"type": "counts"})
+
+    def end(self, cause: str) -> None:
+        """Send what is left and why there is no more."""
+        if self.waiting is not None and self.listened:
+            self._hand_over()
+        elif self.waiting is not None:
+            self.counts += Counts(1, 0, {"closed": 1})
+        self._say({"type": "end", "cause": cause})
+
+    def _hand_over(self) -> None:
+        assert self.waiting is not None
+        (picture, facts), self.waiting = self.waiting, None
+        self.wanted = False
+        rgb = upright_rgb(picture)
+        self._say({"type": "frame", **facts, "shape": rgb.shape}, rgb)
+
+    def _say(self, values: dict[str, Any], rgb: npt.NDArray[np.uint8] | None = None) -> None:
+        counts, self.counts = self.counts, Counts()
+        self.told = time.monotonic()
+        last = [self.index, self.clock.time, self.clock.restarts, self.arrived]
+        figures = [counts.received, counts.skipped, counts.dropped]
+        self.send({**values, "last": last, "counts": figures}, rgb)
+
+    def _listen(self) -> None:
+        while self.listened and select.select([self.wishes], [], [], 0)[0]:
+            heard = os.read(self.wishes, 64)
+            self.wanted = self.wanted or bool(heard)
+            self.listened = bool(heard)
+
+
+def _read(url: str, session: _Session) -> str:
+    import av
+
+    options = OPTIONS[url.partition("://")[0].lower()]
+    with av.open(url, "r", options=options) as container:
+        if not container.streams.video:
+            return "there is no video stream"
+        stream = container.streams.video[0]
+        stream.thread_type = "SLICE"  # every frame thread would add one frame of delay
+        stream.codec_context.thread_count = 1
+        for packet in container.demux(stream):
+            try:
+                for picture in packet.decode():
+                    session.add(picture)
+            except av.InvalidDataError:  # damage, or before the first key frame
+                session.counts += Counts(1, 0, {"decode": 1})
+            session.tell()
+            if not session.listened:
+                return "stopped"
+    return "the sender ended the stream"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        silent = "Input/output error", "Immediate exit requested"
+        return "nothing arrives" if error.strerror in silent else error.strerror.lower()
+    return type(error).__name__
+
+
+def _write_all(output: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(output, data) :]

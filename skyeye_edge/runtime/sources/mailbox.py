@@ -1,0 +1,97 @@
+"""The bounded place between a thread that reads frames and the one that asks about them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from skyeye_edge.core.frame import Counts, Frame, SourceChange
+
+Item = Frame | SourceChange
+MOST_CHANGES = 256  # a camera that flaps while nobody listens must not fill the memory
+PATIENCE = 1.5  # seconds that a reader has to say ENDED after a stop; users are promised 2
+
+
+class Mailbox:
+    """Items in order; whatever leaves without being taken is counted in the item after it."""
+
+    def __init__(self, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._slots = slots  # frames that may wait
+        self._items: deque[Item] = deque()
+        self._carry = Counts()  # what happened since the last item in the queue
+        self._stopped_at: float | None = None
+        self._clock = clock
+        self._changed = threading.Condition()  # over an RLock: a signal handler may call stop
+
+    @property
+    def stopped(self) -> bool:
+        """True once nobody wants frames any more."""
+        return self._stopped_at is not None
+
+    def put(self, item: Item) -> None:
+        """Add an item; a frame waits for a free place (files: nothing may be lost)."""
+        with self._changed:
+            if isinstance(item, Frame):
+                self._changed.wait_for(lambda: self.stopped or self._frames() < self._slots)
+            self._add(item)
+
+    def offer(self, item: Item) -> None:
+        """Add an item without waiting; if there is no place, the oldest frame leaves as `busy`."""
+        with self._changed:
+            self._add(item)
+            if self._frames() > self._slots:
+                self._leave(next(i for i in self._items if isinstance(i, Frame)), "busy")
+            elif len(self._items) - self._frames() > MOST_CHANGES:
+                self._leave(next(i for i in self._items if isinstance(i, SourceChange)), "")
+
+    def count(self, counts: Counts) -> None:
+        """Note what happened between two items."""
+        with self._changed:
+            self._carry += counts
+
+    def take(self) -> Item:
+        """The next item, as soon as there is one; after a stop, ENDED within PATIENCE."""
+        with self._changed:
+            while not self._items:
+                if self._stopped_at is None:
+                    self._changed.wait()
+                elif (left := self._stopped_at + PATIENCE - self._clock()) > 0:
+                    self._changed.wait(left)
+                else:
+                    self._add(SourceChange("ENDED", "stopped; its reader hangs"))
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
+    def stop(self) -> None:
+        """Want no more frames: those that wait, and those still to come, are counted as closed."""
+        with self._changed:
+            if self._stopped_at is None:
+                self._stopped_at = self._clock()
+                for frame in [item for item in self._items if isinstance(item, Frame)]:
+                    self._leave(frame, "closed")
+            self._changed.notify_all()
+
+    def _frames(self) -> int:
+        return sum(isinstance(item, Frame) for item in self._items)
+
+    def _add(self, item: Item) -> None:
+        if self.stopped and isinstance(item, Frame):
+            self._carry += item.before + Counts(1, 0, {"closed": 1})
+            return
+        self._items.append(replace(item, before=self._carry + item.before))
+        self._carry = Counts()
+        self._changed.notify_all()
+
+    def _leave(self, item: Item, cause: str) -> None:
+        place = next(place for place, other in enumerate(self._items) if other is item)
+        gone = item.before + Counts(1, 0, {cause: 1}) if isinstance(item, Frame) else item.before
+        del self._items[place]
+        if place < len(self._items):
+            successor = self._items[place]
+            self._items[place] = replace(successor, before=gone + successor.before)
+        else:
+            self._carry = gone + self._carry

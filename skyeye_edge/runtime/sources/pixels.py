@@ -1,0 +1,47 @@
+"""Decoded pictures to the RGB that the model was trained on."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import av
+
+UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
+HD_HEIGHT = 720
+
+
+def upright_rgb(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) RGB of a decoded picture, turned as a player would show it.
+
+    Source: FFmpeg converts untagged pictures as BT.601 at any size, while HD cameras write BT.709;
+        the wrong matrix turns a pure green of 255 into 215.
+    """
+    untagged_hd = picture.colorspace == UNTAGGED and picture.height >= HD_HEIGHT
+    source = "ITU709" if untagged_hd else None
+    # rgb24 is always uint8; PyAV's annotation names every type that other formats have
+    rgb = np.asarray(picture.reformat(format="rgb24", src_colorspace=source).to_ndarray(), np.uint8)
+    matrix: Any = picture.side_data.get("DISPLAYMATRIX")
+    return rgb if matrix is None else turned(rgb, struct.unpack("=9i", bytes(matrix)))
+
+
+def turned(rgb: npt.NDArray[np.uint8], matrix: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """An image as its display matrix wants it: quarter turns and mirrors; other angles are ignored.
+
+    Args:
+        rgb: (H, W, 3).
+        matrix: nine numbers a b u, c d v, x y w; a point goes to (a x + c y, b x + d y).
+    """
+    a, b, _, c, d, *_ = matrix
+    if a == d == 0 and b and c:
+        rgb, right, down = rgb.swapaxes(0, 1), c, b
+    elif b == c == 0 and a and d:
+        right, down = a, d
+    else:
+        return rgb
+    rgb = rgb[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
+    return np.ascontiguousarray(rgb)

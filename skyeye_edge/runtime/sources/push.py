@@ -1,0 +1,106 @@
+"""Frames that another program pushes, for example a callback of a robotics stack."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time as clocks
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from skyeye_edge.core.errors import ClosedError, InputError
+from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.runtime.sources.mailbox import Item, Mailbox
+from skyeye_edge.runtime.sources.timing import Sampler
+
+
+class Push:
+    """A source whose frames come from outside; the newest wins.
+
+    camera = Push()
+    live = model.stream(camera, tasks=[Caption()], every=0)
+    camera.push(array, time=12.4)     # from any thread, never blocks
+    camera.end()
+    """
+
+    def __init__(
+        self,
+        name: str = "push",
+        *,
+        slots: int = 1,
+        clock: Callable[[], float] = clocks.monotonic,
+    ) -> None:
+        if slots < 1:
+            raise InputError(f"push: {slots} slots; at least one frame must be able to wait")
+        self.name = name
+        self._box = Mailbox(slots)
+        self._clock = clock
+        self._lock = threading.RLock()  # a signal handler may call stop in the middle of a push
+        self._sampler = Sampler(0.0)
+        self._read = self._ended = False
+        self._began: float | None = None
+        self._time = 0.0
+        self._index = self._epoch = 0
+
+    def push(self, rgb: npt.NDArray[np.uint8] | Frame, *, time: float | None = None) -> None:
+        """Hand over one image. It is copied; if it finds no place, the oldest leaves as `busy`.
+
+        Args:
+            rgb: (H, W, 3) uint8, RGB; or a Frame, e.g. from `Frame.from_bgr`.
+            time: media seconds, by default since the first push; going back begins a new epoch.
+
+        Raises:
+            ClosedError: `end` has been called.
+            InputError: the array has another shape or type.
+        """
+        pixels = rgb.rgb if isinstance(rgb, Frame) else rgb
+        arrived = self._clock()
+        with self._lock:
+            if self._ended:
+                raise ClosedError(f"{self.name}: a frame was pushed after end()")
+            if self._box.stopped:
+                return
+            self._began = arrived if self._began is None else self._began
+            when = arrived - self._began if time is None else float(time)
+            if not math.isfinite(when):
+                raise InputError(f"{self.name}: time {time} is not a number of seconds")
+            epoch = self._epoch + (when < self._time)
+            if self._sampler.is_due(when):
+                copy = np.array(pixels)
+                self._box.offer(Frame(copy, when, self._index, epoch, arrived, self.name))
+            else:
+                self._box.count(Counts(1, 1))
+            self._index, self._epoch, self._time = self._index + 1, epoch, when
+
+    def end(self) -> None:
+        """No frame will follow; those that wait are still answered. Calling it twice is fine."""
+        with self._lock:
+            if not self._ended:
+                self._ended = True
+                self._box.offer(SourceChange("ENDED", "ended", self._epoch, self._time))
+
+    def items(self, every: float) -> Iterator[Item]:
+        """Frames due by `every`, as they come; ENDED at the end. To be called once."""
+        with self._lock:
+            if self._read:
+                raise InputError(f"{self.name}: already being read; make another Push")
+            self._read = True
+            self._sampler = Sampler(every)
+        while True:
+            item = self._box.take()
+            yield item
+            if isinstance(item, SourceChange) and item.state == "ENDED":
+                return
+
+    def stop(self) -> None:
+        """Want no more: frames that wait are counted as closed, later ones are ignored."""
+        with self._lock:
+            if not self._box.stopped:
+                self._box.stop()
+                self._box.offer(SourceChange("ENDED", "stopped", self._epoch, self._time))
+
+    def close(self) -> None:
+        """The same as stop; closing twice is fine."""
+        self.stop()

@@ -1,0 +1,234 @@
+"""Frames to events: one loop around a source and a model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from skyeye_edge.core.errors import ClosedError, InputError
+from skyeye_edge.core.events import Event, build_answer, build_state, build_summary
+from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.core.tasks import ONE_FRAME_TASKS, Task, task_name
+from skyeye_edge.runtime.engine import Question
+from skyeye_edge.runtime.sources import open_source
+
+if TYPE_CHECKING:
+    from skyeye_edge.runtime.model import Model
+
+
+class Source(Protocol):
+    """Where frames come from; see `skyeye_edge.runtime.sources`."""
+
+    name: str  # for humans, free of credentials
+
+    def items(self, every: float) -> Iterator[Frame | SourceChange]:
+        """Frames at least `every` seconds apart; the last item is ENDED. To be called once."""
+
+    def stop(self) -> None:
+        """Want no more frames: `items` soon goes on to ENDED. From any thread, and twice."""
+
+    def close(self) -> None:
+        """Give back whatever is held open. Closing twice is fine."""
+
+
+class Sink(Protocol):
+    """Where events go; see `skyeye_edge.runtime.sinks`."""
+
+    def write(self, event: Event) -> None:
+        """Take one event; what is written stays readable if the program is killed."""
+
+    def close(self) -> None:
+        """Finish the output. Closing twice is fine."""
+
+
+class Stream:
+    """The events of a source; a context manager and an iterator.
+
+        with Stream(model, open_source("flight.mp4"), [Caption()]) as events:
+            for event in events: ...
+
+    Args:
+        model: answers the questions; not closed by the stream.
+        source: where frames come from; closed by the stream.
+        tasks: what is asked about each frame, at least one.
+        every: seconds between answers, 0 for every frame.
+        clip: so many frames are asked about as one.
+        totals, answered: what an interrupted run had counted before.
+        utc: the wall clock.
+
+    Raises:
+        InputError: no task, or one about boxes for a clip of several frames.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        source: Source,
+        tasks: Sequence[Task],
+        every: float = 1.0,
+        *,
+        clip: int = 1,
+        totals: Counts | None = None,
+        answered: int = 0,
+        utc: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
+        check_tasks(tasks, clip)
+        self.source = source
+        self.totals = totals or Counts()  # the whole stream so far
+        self.answered = answered  # frames
+        self._model = model
+        self._tasks = tuple(tasks)
+        self._every = every
+        self._clip = clip
+        self._utc = utc
+        self._since = Counts()  # what happened since the last answer
+        self._failure: Exception | None = None
+        self._stopped = self._closed = False
+        self._events = self._run()
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        if self._closed:
+            raise ClosedError(f"{self.source.name}: this stream is closed; open a new one")
+        return next(self._events)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def stop(self) -> None:
+        """Ask for the end: events go on to ENDED and the summary. From any thread, and twice."""
+        self._stopped = True
+        self.source.stop()
+
+    def close(self) -> None:
+        """Stop and give everything back; no further event. Closing twice is fine."""
+        self.stop()
+        self._closed = True
+        self.source.close()
+
+    def _run(self) -> Iterator[Event]:
+        frames: list[Frame] = []
+        for item in self.source.items(self._every):
+            if isinstance(item, Frame):
+                self._count(item.before + Counts(1))
+                frames.append(item)
+                if len(frames) == self._clip:
+                    yield from self._answer(frames)
+                    frames = []
+                continue
+            if item.state == "ENDED":  # a clip that did not become full is asked about as it is
+                yield from self._answer(frames)
+            self._count(item.before)
+            change = item if self._failure is None else replace(item, cause=f"{self._failure}")
+            yield build_state(change, self.source.name, self._utc())
+        yield build_summary(
+            self.totals,
+            self.answered,
+            self._utc(),
+            source=self.source.name,
+            epoch=item.epoch,
+            time=item.time,
+        )
+        if self._failure is not None:
+            raise self._failure
+
+    def _answer(self, frames: list[Frame]) -> Iterator[Event]:
+        """The event for a clip; none if nobody wants it any more, or if the model failed."""
+        if not frames:
+            return
+        if self._stopped:
+            self._count(Counts(0, 0, {"closed": len(frames)}))
+            return
+        try:
+            answer = self._model.answer(Question(frames=tuple(frames), tasks=self._tasks))
+        except Exception as error:  # the stream ends in order, then the error goes on
+            self._failure = error
+            self.stop()
+            self._count(Counts(0, 0, {"closed": len(frames)}))
+            return
+        self.answered += len(frames)
+        since, self._since = self._since, Counts()
+        yield build_answer(
+            frames,
+            answer.results,
+            since,
+            self._utc(),
+            timing_ms=answer.timing_ms,
+            model=self._model.description,
+        )
+
+    def _count(self, counts: Counts) -> None:
+        self._since += counts
+        self.totals += counts
+
+
+def open_stream(
+    model: Model,
+    source: str | os.PathLike[str] | Source,
+    tasks: Sequence[Task],
+    *,
+    every: float = 1.0,
+    clip: int = 1,
+) -> Stream:
+    """A stream over whatever `source` means; see `open_source` and `Stream`.
+
+    Raises:
+        InputError: wrong tasks or `every`, or no such source.
+        MediaError: a file in which no picture can be decoded.
+    """
+    check_tasks(tasks, clip)
+    return Stream(model, open_source(source), tasks, every, clip=clip)
+
+
+def check_tasks(tasks: Sequence[Task], clip: int = 1) -> None:
+    """Refuse what no stream could answer; raises InputError."""
+    if not tasks:
+        raise InputError("there is nothing to answer: give at least one task")
+    if clip < 1:
+        raise InputError(f"clip {clip}: give the number of frames that are asked about as one")
+    boxed = [task_name(task) for task in tasks if isinstance(task, ONE_FRAME_TASKS)]
+    if clip > 1 and boxed:
+        raise InputError(f"{boxed[0]} is about one frame; it cannot be asked of a clip of {clip}")
+
+
+@contextmanager
+def ending_on_signals(stream: Stream) -> Iterator[Callable[[], bool]]:
+    """Inside the block, the first Ctrl-C (or SIGTERM) stops the stream, the second one interrupts.
+
+    So the answer that is under way is finished and written, and the summary after it. Gives a
+    function that says whether there was a signal. Outside the main thread signals stay as they are.
+    """
+    heard: list[int] = []
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def end(number: int, _: FrameType | None) -> None:
+        heard.append(number)
+        stream.stop()
+        signal.signal(number, before[number])
+
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield lambda: bool(heard)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
