@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.export.llama import LlamaSizes, find_tensors, read_shape, read_sizes, read_weights
 from skyeye_edge.export.tokenizer import TokenList, read_tokens
+from skyeye_edge.runtime import quantise_gguf
 
 if TYPE_CHECKING:
     import gguf
@@ -111,8 +112,8 @@ def tensor_types(path: Path) -> dict[str, str]:
     }
 
 
-def replaced_types(types: Mapping[str, str], variant: str) -> dict[str, int]:
-    """How many matrices have another type than `variant` means, by the type they have.
+def replaced_types(types: Mapping[str, str], variant: str) -> dict[str, str]:
+    """The matrices that have another type than `variant` means, with the type they have.
 
     libllama replaces a type whose blocks do not fit the row length and reports success. The mixed
     types (Q4_K_M, IQ3_XS, ...) consist of several types, all with blocks of 256; the others may
@@ -122,18 +123,12 @@ def replaced_types(types: Mapping[str, str], variant: str) -> dict[str, int]:
         from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
     wide = {kind.name for kind, (block, _) in GGML_QUANT_SIZES.items() if block == K_QUANT_WIDTH}
     meant = wide | ({variant} if variant in GGMLQuantizationType.__members__ else set())
-    return dict(sorted(Counter(kind for kind in types.values() if kind not in meant).items()))
+    return {name: kind for name, kind in types.items() if kind not in meant}
 
 
-def check_widths(sizes: LlamaSizes) -> tuple[str, ...]:
-    """Warnings about widths that make the quantiser replace types."""
-    found = {"width": sizes.width, "MLP width": sizes.mlp}
-    odd = [f"{what} {size}" for what, size in found.items() if size % K_QUANT_WIDTH]
-    if not odd:
-        return ()
-    return (
-        f"{' and '.join(odd)}: no multiple of {K_QUANT_WIDTH}, K-quants are replaced by others",
-    )
+def list_types(types: Mapping[str, str]) -> str:
+    """How many matrices have which type, for humans."""
+    return ", ".join(f"{number} {kind}" for kind, number in sorted(Counter(types.values()).items()))
 
 
 def check_language_variants(variants: Iterable[str]) -> tuple[str, ...]:
@@ -146,3 +141,38 @@ def check_language_variants(variants: Iterable[str]) -> tuple[str, ...]:
     if not chosen:
         raise InputError("no language type: give one, for example Q8_0 or F32")
     return chosen
+
+
+def export_language(
+    folder: Path, variants: Sequence[str], target: Path, scratch: Path, name: str
+) -> tuple[str, ...]:
+    """Write one GGUF per type, and say where it is not what was asked for.
+
+    Args:
+        folder: the Hugging Face folder.
+        variants: types by libllama's names.
+        target: the folder for the files.
+        scratch: a folder for what is needed on the way.
+        name: of the model.
+
+    Returns:
+        Warnings for the user, if any.
+
+    Raises:
+        CheckpointError: the folder cannot be exported.
+        InputError: a type is not known.
+        BackendError: libllama refused to quantise.
+    """
+    full = (target if "F32" in variants else scratch) / language_file_name("F32")
+    warnings = [*write_gguf(folder, full, name)]
+    for variant in variants:
+        path = target / language_file_name(variant)
+        if path != full:
+            quantise_gguf(full, path, variant)
+        types = tensor_types(path)
+        if replaced := replaced_types(types, variant):
+            warnings.append(
+                f"{path.name}: {len(replaced)} of {len(types)} matrices are not {variant} but "
+                f"{list_types(replaced)}, because their widths are no multiples of its blocks"
+            )
+    return tuple(warnings)

@@ -89,4 +89,4 @@ def _differences(path: Path, model: Any) -> Iterator[str]:
     if spec.remove_extra_whitespaces:
         yield f"{path.name}: llama.cpp keeps repeated spaces that this tokenizer joins"
     if spec.add_dummy_prefix and any(piece.type == USER_DEFINED for piece in model.pieces):
-        yield f"{path.name}: llama.cpp adds a space after every user-defined piece, not only in front"
+        yield f"{path.name}: llama.cpp puts a space after user-defined pieces too"
