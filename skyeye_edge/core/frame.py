@@ -52,11 +52,21 @@ class Frame:
             object.__setattr__(self, "rgb", view)
 
     @classmethod
-    def from_bgr(cls, bgr: npt.NDArray[np.uint8], **values: float) -> Frame:
+    def from_bgr(
+        cls,
+        bgr: npt.NDArray[np.uint8],
+        *,
+        time: float = 0.0,
+        index: int = 0,
+        epoch: int = 0,
+        arrived: float = 0.0,
+        source: str = "",
+    ) -> Frame:
         """A frame from OpenCV's channel order; the array is copied."""
         if bgr.ndim != 3 or bgr.shape[2] != 3:
             raise InputError(f"frame: shape {bgr.shape}; give (height, width, 3) uint8, BGR")
-        return cls(rgb=np.ascontiguousarray(bgr[:, :, ::-1]), **values)  # type: ignore[arg-type]
+        rgb = np.ascontiguousarray(bgr[:, :, ::-1])
+        return cls(rgb, time, index, epoch, arrived, source)
 
     @property
     def size(self) -> tuple[int, int]:

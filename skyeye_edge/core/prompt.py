@@ -72,6 +72,8 @@ def build_prompt(
     if not turns:
         raise InputError("prompt: there is no question")
     form = spec.prompt.train_form if learn else spec.prompt.infer_form
+    # The published data sets end a question about an image with a space of their own, others not.
+    trailing = "  " if form == "train" and sizes else " "
     segments: list[Segment] = [Control("bos")]
     for number, (task, answer) in enumerate(turns):
         frames = sizes if number == 0 else ()
@@ -82,7 +84,7 @@ def build_prompt(
         )
         if form == "infer" or number > 0:
             segments.append(Control("bos"))
-        segments += _question(words, len(frames), trailing="  " if form == "train" else " ")
+        segments += _question(words, len(frames), trailing)
         if answer is not None:
             segments.append(Text(answer, answer=True))
             if form == "train":

@@ -1,0 +1,57 @@
+"""What a bundle needs in memory, from its headers: said before it is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from skyeye_edge.core.bundle import Bundle
+from skyeye_edge.core.errors import BundleError
+from skyeye_edge.core.gguf_header import read_gguf_header
+
+_KV_ENTRY_BYTES = 2  # float16, which the runtime keeps unless it is strict
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """Bytes by what they are for; buffers of the libraries come on top (some tens of MiB)."""
+
+    vision: int
+    language: int
+    kv: int  # for a full context
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.vision + self.language + self.kv
+
+
+def memory_need(bundle: Bundle, vision: str, language: str) -> MemoryNeed:
+    """What two variants of a bundle need together; weights as large as their files.
+
+    Raises:
+        BundleError: the GGUF's header does not say its sizes.
+    """
+    files = bundle.manifest.files
+    parts = bundle.vision_file(vision).name
+    gguf = bundle.language_file(language)
+    return MemoryNeed(
+        # an ONNX file may keep its weights in a file beside it
+        vision=sum(entry.bytes for name, entry in files.items() if name.startswith(parts)),
+        language=files[gguf.name].bytes,
+        kv=bundle.spec.context * _kv_bytes_per_token(bundle, language),
+    )
+
+
+def _kv_bytes_per_token(bundle: Bundle, language: str) -> int:
+    """One key and one value per layer and KV head."""
+    gguf = bundle.language_file(language)
+    values = read_gguf_header(gguf).values
+    try:
+        layers = int(values["llama.block_count"])
+        heads = int(values["llama.attention.head_count"])
+        kv_heads = int(values.get("llama.attention.head_count_kv", heads))
+        width = int(values["llama.embedding_length"])
+        head_width = int(values.get("llama.attention.key_length", width // heads))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise BundleError(f"{gguf}: its header lacks a size ({error}); export it again") from error
+    return 2 * layers * kv_heads * head_width * _KV_ENTRY_BYTES
