@@ -70,7 +70,9 @@ def random_model(tokenizer_file: Path) -> SkyEyeModel:
         VisionSpec(image_size=56, tokens=4, width=256), boxes=BoxSpec(absent="not in the image")
     )
     info = CheckpointInfo("random", "0.1.0", "2026-01-02T03:04:05Z", tasks=("caption", "ground"))
-    return SkyEyeModel(tower, language_model, spec, info, tokenizer_file).eval()
+    model = SkyEyeModel(tower, language_model, spec, info, tokenizer_file)
+    model.eval()
+    return model
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ from skyeye_edge.training.model.skyeye import SkyEyeModel
 @pytest.fixture(scope="module")
 def files(random_model: SkyEyeModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("vision")
-    return dict(export_vision(random_model, VISION_VARIANTS, folder, tmp_path_factory.mktemp("s")))
+    written = export_vision(random_model, VISION_VARIANTS, folder, tmp_path_factory.mktemp("s"))
+    return {variant: path for variant, path in written.items()}
 
 
 @pytest.fixture(scope="module")
