@@ -1,1 +1,9 @@
-"""The procedural aerial world: scenes and flights with exact truth."""
+"""A procedural aerial world: pictures and videos whose every truth is known.
+
+Seeds from `RESERVED_SEEDS` (1,000,000) up are for evaluation; no trainer draws them.
+"""
+
+from skyeye_edge.training.data.synthetic.scene import Scene, SceneObject, render_scene
+from skyeye_edge.training.data.synthetic.world import RESERVED_SEEDS
+
+__all__ = ["RESERVED_SEEDS", "Scene", "SceneObject", "render_scene"]
