@@ -18,7 +18,7 @@ def main() -> None:
         image, phrase = Image.open(sys.argv[1]).convert("RGB"), sys.argv[2]
     else:
         scene = render_scene(1_000_000)
-        image, phrase = Image.fromarray(scene.image), scene.phrases[0][0]
+        image, phrase = scene.image, scene.phrases[0][0]
     with sky.load() as model:
         hit = model.ground(image, phrase)
     print(f"{phrase}: {hit.outcome}")

@@ -24,7 +24,8 @@ def main() -> None:
             if not more:
                 break
             if number % STEP == 0:
-                print(f"frame {number}: {model.caption(sky.Frame.from_bgr(bgr)).text}")
+                frame = sky.Frame.from_bgr(bgr.astype("uint8", copy=False))
+                print(f"frame {number}: {model.caption(frame).text}")
             number += 1
     capture.release()
 

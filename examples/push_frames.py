@@ -18,7 +18,7 @@ FRAMES, FPS = 20, 10
 
 def run_camera(camera: sky.Push) -> None:
     """Stand in for the robotics stack: call back with an image, FPS times a second."""
-    view = render_scene(1_000_000).image
+    view = np.asarray(render_scene(1_000_000).image)
     for number in range(FRAMES):
         on_image(camera, np.roll(view, number * 4, axis=1), number / FPS)
         time.sleep(1 / FPS)

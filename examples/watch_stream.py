@@ -15,7 +15,7 @@ DEMO_CLIP = Path(sky.__file__).parent / "assets" / "demo.mp4"
 def main() -> None:
     """Print answers and changes of the source's state as they come."""
     source = sys.argv[1] if len(sys.argv) > 1 else DEMO_CLIP
-    tasks = [sky.Caption(), sky.Ground("a boat")]
+    tasks: list[sky.Task] = [sky.Caption(), sky.Ground("a boat")]
     with sky.load() as model, model.stream(source, tasks=tasks, every=1.0) as events:
         for event in events:
             match event:

@@ -1,0 +1,61 @@
+"""Events as lines for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skyeye_edge.core.boxes import Box
+    from skyeye_edge.core.events import AnswerEvent, Event
+    from skyeye_edge.core.results import TaskResult
+
+
+def event_line(event: Event) -> str:
+    """One line of text: the media time, then every answer."""
+    from skyeye_edge.core.events import AnswerEvent, StateEvent
+
+    match event:
+        case AnswerEvent():
+            return f"{clock(event.time)}  {answers_text(event)}"
+        case StateEvent():
+            return f"{clock(event.time)}  {event.state}: {event.cause}"
+        case _:
+            dropped = sum(event.counts.dropped.values())
+            return (
+                f"{event.counts.received} frames: {event.answered} answered, "
+                f"{event.counts.skipped} not due, {dropped} dropped"
+            )
+
+
+def answers_text(event: AnswerEvent) -> str:
+    """The answers of an event, parted by bars."""
+    return " | ".join(result_text(result) for result in event.results)
+
+
+def result_text(result: TaskResult) -> str:
+    """What was asked, as far as it is not plain, and what was answered."""
+    from skyeye_edge.core.results import ClassifyResult, DetectResult, GroundResult, TextResult
+
+    match result:
+        case TextResult():
+            words = result.text if result.outcome == "text" else f"{result.text} [{result.outcome}]"
+            return f"{result.question} {words}" if result.question else words
+        case ClassifyResult():
+            return result.label or f"[{result.outcome}]"
+        case GroundResult(phrase=name, boxes=boxes) | DetectResult(name=name, boxes=boxes):
+            places = ", ".join(box_text(box) for box in boxes) or result.outcome
+            return f"{name}: {places}"
+
+
+def box_text(box: Box) -> str:
+    """Left, top, right, bottom in whole pixels, and the score."""
+    edges = " ".join(f"{edge:.0f}" for edge in box.xyxy)
+    return f"{edges} ({box.score:.2f})"
+
+
+def clock(seconds: float) -> str:
+    """Media time as h:mm:ss.mmm."""
+    whole, thousandths = divmod(round(seconds * 1000), 1000)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}.{thousandths:03d}"

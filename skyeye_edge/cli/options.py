@@ -1,0 +1,90 @@
+"""Options that mean the same in every command, and how the help pages look."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from skyeye_edge.core.tasks import Task
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Descriptions as they are written, and options in the same form on every Python."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=96)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
+
+
+def add_command(
+    commands: Commands, name: str, summary: str, examples: tuple[str, str]
+) -> argparse.ArgumentParser:
+    """A subcommand whose help ends in two commands that the tests run."""
+    parser = commands.add_parser(
+        name,
+        help=summary[0].lower() + summary[1:].rstrip("."),
+        description=summary,
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples),
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress and no notes")
+    parser.add_argument("--debug", action="store_true", help="log more, and show tracebacks")
+    return parser
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """--bundle."""
+    parser.add_argument("--bundle", type=Path, metavar="PATH", help="default: the packaged model")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json."""
+    parser.add_argument("--json", action="store_true", help="one JSON object per line on stdout")
+
+
+def add_questions(parser: argparse.ArgumentParser) -> None:
+    """--phrase and --question, both repeatable."""
+    parser.add_argument(
+        "--phrase", action="append", default=[], metavar="TEXT", help="find this; may be repeated"
+    )
+    parser.add_argument(
+        "--question", action="append", default=[], metavar="TEXT", help="ask this; may be repeated"
+    )
+
+
+def add_every(parser: argparse.ArgumentParser) -> None:
+    """--every, in seconds."""
+    parser.add_argument(
+        "--every",
+        type=seconds,
+        default=1.0,
+        metavar="S",
+        help="seconds between asked frames of a video, 0 for every frame; default 1.0",
+    )
+
+
+def seconds(text: str) -> float:
+    """A duration from the command line, at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 up")
+    return value
+
+
+def asked_tasks(args: argparse.Namespace) -> list[Task]:
+    """The tasks of --phrase and --question, in that order."""
+    from skyeye_edge.core.tasks import Ask, Ground
+
+    return [*(Ground(text) for text in args.phrase), *(Ask(text) for text in args.question)]
