@@ -88,6 +88,9 @@ class View:
     dense: bool = False  # objects are known, so that their absence means something
 
 
+LONGEST = 112  # positions of a packed row: more questions are left out
+# Labels that one set may have without naming them, so that they are never called absent in another.
+EVERYWHERE = {"car", "other", "other vehicle", "person", "tree", "dock", "bicycle", "harbor"}
 STOP = set(
     [
         "a",
@@ -235,8 +238,8 @@ class Views(IterableDataset[View]):
 
     def _classify(self, scene: str, chance: random.Random) -> Turn:
         others = [name for name in self.targets.scenes if name != scene]
-        if chance.random() > 0.15:
-            others = chance.sample(others, chance.randint(1, 7))
+        if chance.random() > 0.07:
+            others = chance.sample(others, chance.randint(1, 5))
         names = [*others, scene]
         chance.shuffle(names)
         if chance.random() < 0.3:
@@ -256,7 +259,9 @@ class Views(IterableDataset[View]):
             size = (side, side)
             ground = ground_turns(objects, size)
             turns += [(turn, 4.0) for turn in chance.sample(ground, min(4, len(ground)))]
-            absent = absent_turns(objects, self.targets.labels, self.spec.boxes.absent)
+            foreign = [name for name in self.targets.labels if name not in EVERYWHERE]
+            known = sorted({*item.labels, *foreign})
+            absent = absent_turns(objects, known, self.spec.boxes.absent)
             own = [turn for turn in absent if turn.task.phrase[4:] in item.labels]  # type: ignore[union-attr]
             pool = own if own and chance.random() < 0.6 else absent
             turns += [
@@ -326,7 +331,7 @@ class Views(IterableDataset[View]):
 
     def _pack(self, view: View, size: tuple[int, int]) -> Row:
         turns = view.turns or [(_ask("is there anything?", "yes"), 0.0)]
-        return pack(turns, size, self.spec, self.tokenizer, limit=150)
+        return pack(turns, size, self.spec, self.tokenizer, limit=LONGEST)
 
 
 def augment(

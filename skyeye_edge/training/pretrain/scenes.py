@@ -44,7 +44,7 @@ def draw(seed: int) -> Drawn:
         phrases=tuple((text, share(box)) for text, box in scene.phrases),
         absent=tuple(scene.absent),
         questions=tuple(scene.questions),
-        objects=tuple((share(box), label) for box, label in scene.objects),
+        objects=tuple((share(thing.xyxy), thing.kind) for thing in scene.objects),
     )
 
 
