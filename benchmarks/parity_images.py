@@ -3,9 +3,9 @@
     python benchmarks/parity_images.py CHECKPOINT BUNDLE FOLDER [--count 50] [--pair fp32 F32]
 
 Both sides answer every task about every image. The pair fp32 F32 runs strictly: there every token
-must be equal, but for ties, where the checkpoint's two best choices are closer than the rounding of
-the two sides. For other pairs the share of equal answers says what quantisation changed. Exit code 1
-if a strict pair differs anywhere but in ties.
+must be equal, but for ties, where the checkpoint's two best choices are closer than rounding. For
+other pairs the share of equal answers says what quantisation changed. Exit code 1 if a strict pair
+differs anywhere but in ties.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def export_bundle(
         manifest = partial(describe, model.info, model.spec, checkpoint, folder, visions, types)
         write_manifest(manifest(), folder / MANIFEST_NAME)  # a draft, for the runtime to open
         frames = read_demo_frames() if frames is None else frames
-        rows = _measure(checkpoint, folder, frames, visions, types, tell)
+        rows = _measure(model, folder, frames, visions, types, tell)
         write_manifest(manifest(), folder / MANIFEST_NAME)
         files = tuple(_listed(path) for path in sorted(folder.iterdir()))
     tell(f"written: {target}")
@@ -125,7 +125,7 @@ def _write_weights(
 
 
 def _measure(
-    checkpoint: Path,
+    model: SkyEyeModel,
     folder: Path,
     frames: Sequence[Frame],
     visions: Sequence[str],
@@ -136,7 +136,7 @@ def _measure(
     with needs("export"):
         from skyeye_edge.training.predictor import CheckpointPredictor
     pairs = [(vision, language) for vision in visions for language in types]
-    rows = measure_parity(CheckpointPredictor(checkpoint), folder, frames, pairs, tell=tell)
+    rows = measure_parity(CheckpointPredictor(model), folder, frames, pairs, tell=tell)
     values = {
         "schema": 1,
         "images": len(frames),
