@@ -146,7 +146,7 @@ def _wrap(text: str, size: float, room: int) -> list[str]:
 def _text_height(canvas: Rgb) -> float:
     """Pixels of a capital letter: 12 at 640x360, 38 at 1920x1080."""
     height, width = canvas.shape[:2]
-    return max(9.0, 0.035 * min(height, width * 9 / 16))
+    return max(9.0, 0.035 * float(min(height, width * 9 / 16)))
 
 
 def _measure(text: str, size: float) -> tuple[int, int]:

@@ -118,6 +118,7 @@ class LiveSource:
         self._state: State = "CONNECTING"
         self._cause = ""
         self._timeline = Timeline()
+        self._heard = 0.0  # when the last frame was, or the opening began; monotonic seconds
 
     def items(self, every: float) -> Iterator[Item]:
         """Changes of state, and the newest frame each time one is asked for. To be called once."""
@@ -154,7 +155,7 @@ class LiveSource:
             cause = self._session(every)
             if self._stopping.is_set():
                 break
-            attempt = 0 if time.monotonic() - opened > STEADY and self._state == "LIVE" else attempt
+            attempt = 0 if self._heard - opened > STEADY else attempt
             self._change("RECONNECTING", cause)
             self._stopping.wait(backoff(attempt))
             attempt += 1
@@ -180,15 +181,15 @@ class LiveSource:
 
     def _follow(self, reader: ReaderProcess) -> str:
         self._timeline.open()
-        heard = time.monotonic()
+        self._heard = time.monotonic()
         while not self._stopping.is_set():
             known = self._timeline.index
             message = reader.receive(0.2)
             if message is not None and (cause := self._heed(message)) is not None:
                 return cause
             if self._timeline.index > known:
-                heard = time.monotonic()
-            silence = time.monotonic() - heard
+                self._heard = time.monotonic()
+            silence = time.monotonic() - self._heard
             state = state_after(self._state, silence)
             if state is None:
                 return f"no frame for {silence:.0f} s"
@@ -205,7 +206,7 @@ class LiveSource:
         values, pixels = message
         known = self._timeline.index
         self._timeline.tell(*values["last"])
-        if self._timeline.index > known:
+        if self._timeline.index > known and not (self._state == "STALLED" and values["last_words"]):
             self._change("LIVE", "frames arrive")
         counts = Counts(*values["counts"])
         if values["type"] != "frame":
@@ -230,7 +231,7 @@ class LiveSource:
 
     def _ask(self) -> None:
         with self._lock:
-            if not self._wish:
+            if not self._wish and not self._box.holds_frame:  # or it would grow old in there
                 self._wish = True
                 if self._reader is not None:
                     self._reader.ask()

@@ -13,6 +13,7 @@ import select
 import struct
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 HEADER = struct.Struct("<II")  # bytes of the JSON part, bytes of the pixels
 TIMEOUT_US = "2500000"  # FFmpeg's own; RTSP raises after twice that
+SILENCE = 1.0  # seconds after which what comes may be the rest of a stream that has ended
+WAIT_AND_SEE = 0.2  # seconds that such frames wait for proof that the stream goes on
 REPORT = 0.25  # seconds after which counts are told even if no frame is wanted
 JUMP = 2.0  # a step of media time that means that the sender began anew, seconds
 
@@ -59,7 +62,8 @@ def run(url: str, every: float, wishes: int, output: int) -> None:
         return
     except Exception as error:  # the end of the process; the text of an error may hold the address
         cause = _reason(error)
-    session.end(cause)
+    with suppress(BrokenPipeError):
+        session.end(cause)
 
 
 def write_message(
@@ -90,6 +94,7 @@ class _Session:
     def __post_init__(self) -> None:
         self.sampler = Sampler(self.every)
         self.arrived = time.monotonic()
+        self.resumed = 0.0  # when frames came again after a silence
 
     def add(self, picture: av.VideoFrame) -> None:
         """Take in one decoded picture; the one that waited leaves as busy."""
@@ -98,6 +103,8 @@ class _Session:
         when = self.clock.tell(picture.time, arrived - self.arrived)
         if self.clock.restarts > restarts:
             self.sampler = Sampler(self.every)
+        if self.index > 0 and arrived - self.arrived > SILENCE:
+            self.resumed = arrived
         self.arrived = arrived
         place = [self.index, when, self.clock.restarts]
         self.index += 1
@@ -111,6 +118,8 @@ class _Session:
     def tell(self) -> None:
         """Send the waiting frame if it is wanted, and the counts now and then."""
         self._listen()
+        if self.arrived - self.resumed < WAIT_AND_SEE:
+            return
         if self.wanted and self.waiting is not None:
             self._hand_over()
         elif time.monotonic() - self.told > REPORT:
@@ -119,24 +128,30 @@ class _Session:
     def end(self, cause: str) -> None:
         """Send what is left and why there is no more."""
         if self.waiting is not None and self.listened:
-            self._hand_over()
+            self._hand_over(last_words=True)
         elif self.waiting is not None:
             self.counts += Counts(1, 0, {"closed": 1})
-        self._say({"type": "end", "cause": cause})
+        self._say({"type": "end", "cause": cause}, last_words=True)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, *, last_words: bool = False) -> None:
         assert self.waiting is not None
         (picture, facts), self.waiting = self.waiting, None
         self.wanted = False
         rgb = upright_rgb(picture)
-        self._say({"type": "frame", **facts, "shape": rgb.shape}, rgb)
+        self._say({"type": "frame", **facts, "shape": rgb.shape}, rgb, last_words=last_words)
 
-    def _say(self, values: dict[str, Any], rgb: npt.NDArray[np.uint8] | None = None) -> None:
+    def _say(
+        self,
+        values: dict[str, Any],
+        rgb: npt.NDArray[np.uint8] | None = None,
+        *,
+        last_words: bool = False,
+    ) -> None:
         counts, self.counts = self.counts, Counts()
         self.told = time.monotonic()
         last = [self.index, self.clock.time, self.clock.restarts, self.arrived]
         figures = [counts.received, counts.skipped, counts.dropped]
-        self.send({**values, "last": last, "counts": figures}, rgb)
+        self.send({**values, "last_words": last_words, "last": last, "counts": figures}, rgb)
 
     def _listen(self) -> None:
         while self.listened and select.select([self.wishes], [], [], 0)[0]:

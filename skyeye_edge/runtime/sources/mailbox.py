@@ -31,6 +31,12 @@ class Mailbox:
         """True once nobody wants frames any more."""
         return self._stopped_at is not None
 
+    @property
+    def holds_frame(self) -> bool:
+        """True if a frame waits to be taken."""
+        with self._changed:
+            return self._frames() > 0
+
     def put(self, item: Item) -> None:
         """Add an item; a frame waits for a free place (files: nothing may be lost)."""
         with self._changed:

@@ -35,7 +35,7 @@ class MediaClock:
     """Media seconds since the first frame, from time stamps that may be missing or begin anew."""
 
     def __init__(self, jump: float = math.inf) -> None:
-        self._jump = jump  # a longer step forward is not believed, seconds
+        self._jump = jump  # seconds; a step forward by so much more than the gap is not believed
         self._offset: float | None = None
         self.time = 0.0  # of the last frame
         self.restarts = 0  # how often the stamps went back or jumped
@@ -53,7 +53,7 @@ class MediaClock:
         if stamp is None:
             self.time += gap
             return self.time
-        if not 0 <= stamp + self._offset - self.time <= self._jump:
+        if not 0 <= stamp + self._offset - self.time <= gap + self._jump:
             self._offset = self.time + gap - stamp
             self.restarts += 1
         self.time = stamp + self._offset
