@@ -44,8 +44,11 @@ class CheckpointPredictor:
         Raises:
             CheckpointError: the folder is missing, damaged, or does not fit.
         """
-        opened = isinstance(checkpoint, SkyEyeModel)
-        self.model = checkpoint if opened else SkyEyeModel.from_checkpoint(Path(checkpoint))
+        self.model: SkyEyeModel = (
+            checkpoint
+            if isinstance(checkpoint, SkyEyeModel)
+            else SkyEyeModel.from_checkpoint(Path(checkpoint))
+        )
         self.model.eval()
         self.spec = self.model.spec
         self.tokenizer = Tokenizer(self.model.tokenizer_file)

@@ -1,0 +1,26 @@
+"""Object boxes: a list of `{file, split, boxes: [{bbox: [x1, y1, x2, y2], label}]}`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skyeye_edge.training.data.annotation import Annotation
+from skyeye_edge.training.data.readers.entries import of_split, read_array
+
+IMAGES = "images"  # folder beside the annotation file
+
+
+def read_boxes(file: Path, split: str) -> list[Annotation]:
+    """The images of a split that have at least one box.
+
+    Raises:
+        DataError: an entry is wrong, or no image belongs to the split.
+    """
+    found = []
+    for entry in read_array(file):
+        boxes = entry.objects("boxes")
+        objects = tuple((box.box("bbox"), box.text("label")) for box in boxes)
+        image = entry.image(entry.text("file"), file.parent / IMAGES)
+        if objects:
+            found.append((entry.text("split"), Annotation(image, objects=objects)))
+    return of_split(file, found, split)

@@ -1,0 +1,165 @@
+"""Entries of an annotation file with the line they stand on, and checks of what they say."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from skyeye_edge.core.boxes import XYXY
+from skyeye_edge.core.errors import DataError
+from skyeye_edge.training.data.annotation import Annotation
+
+_SPACE = re.compile(r"[\s,]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A JSON object of a file; complaints about it name file and line."""
+
+    file: Path
+    line: int  # where it begins, counted from 1
+    values: Mapping[str, Any]
+
+    def fail(self, problem: str) -> NoReturn:
+        """Raise DataError with file and line."""
+        raise DataError(f"{self.file}:{self.line}: {problem}")
+
+    def text(self, key: str) -> str:
+        """Words under `key`, outer and doubled spaces removed."""
+        value = self.values.get(key)
+        if not isinstance(value, str) or not value.strip():
+            self.fail(f'"{key}" is {_shown(value)}; give some words')
+        return " ".join(value.split())
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of words under `key`."""
+        values = self.values.get(key)
+        if not isinstance(values, list) or not all(
+            isinstance(v, str) and v.strip() for v in values
+        ):
+            self.fail(f'"{key}" is {_shown(values)}; give a list of sentences in quotes')
+        return tuple(" ".join(value.split()) for value in values)
+
+    def objects(self, key: str) -> list[Entry]:
+        """A list of JSON objects under `key`."""
+        values = self.values.get(key)
+        if not isinstance(values, list) or not all(isinstance(v, dict) for v in values):
+            self.fail(f'"{key}" is {_shown(values)}; give a list of objects: [{{...}}, ...]')
+        return [Entry(self.file, self.line, value) for value in values]
+
+    def box(self, key: str) -> XYXY:
+        """A box with an area under `key`."""
+        value = self.values.get(key)
+        if isinstance(value, list) and len(value) == 4 and all(_is_number(edge) for edge in value):
+            x1, y1, x2, y2 = (float(edge) for edge in value)
+            if x1 < x2 and y1 < y2:
+                return x1, y1, x2, y2
+        self.fail(
+            f'"{key}" is {_shown(value)}; give [left, top, right, bottom] in pixels, '
+            "left < right and top < bottom"
+        )
+
+    def image(self, name: str, folder: Path) -> Path:
+        """The image file called `name` in `folder`."""
+        path = folder / name
+        if not path.is_file():
+            self.fail(f"there is no image {path}; names are relative to {folder}")
+        return path
+
+    def only(self, known: Sequence[str]) -> None:
+        """Complain about a key that is not known."""
+        for key in self.values:
+            if key not in known:
+                self.fail(f'"{key}" is not known here; known are {", ".join(sorted(known))}')
+
+
+def read_array(file: Path, key: str = "") -> Iterator[Entry]:
+    """The objects of a JSON list: the whole file, or what stands under `key`.
+
+    Raises:
+        DataError: the file is missing, no JSON, or has no such list.
+    """
+    text = read_text(file)
+    opening = re.compile(rf'"{key}"\s*:\s*\[' if key else r"\s*\[").search(text)
+    if opening is None or (not key and opening.start() != 0):
+        raise DataError(f"{file}:1: no list{f' called {key}' if key else ''} in this JSON file")
+    place, line, counted = opening.end(), 1, 0
+    decoder = json.JSONDecoder()
+    while True:
+        space = _SPACE.match(text, place)
+        place = space.end() if space else place
+        line, counted = line + text.count("\n", counted, place), place
+        if text.startswith("]", place):
+            return
+        try:
+            values, place = decoder.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{file}:{error.lineno}: not JSON: {error.msg}") from error
+        yield _entry(file, line, values)
+
+
+def read_json_lines(file: Path) -> Iterator[Entry]:
+    """The objects of a JSON Lines file; empty lines are skipped.
+
+    Raises:
+        DataError: the file is missing, or a line is no JSON object.
+    """
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{file}:{number}: not JSON, from character {error.colno}: {error.msg}; "
+                "one object per line, in double quotes"
+            ) from error
+        yield _entry(file, number, values)
+
+
+def read_text(file: Path) -> str:
+    """The whole file.
+
+    Raises:
+        DataError: it is missing or not UTF-8.
+    """
+    try:
+        return file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise DataError(f"{file}: cannot be read: {reason}") from error
+
+
+def of_split(file: Path, found: Sequence[tuple[str, Annotation]], split: str) -> list[Annotation]:
+    """Those of the (split, annotation) pairs that belong to `split`; "all" takes every one.
+
+    Raises:
+        DataError: there is none.
+    """
+    kept = [item for name, item in found if split in ("all", name)]
+    if not kept:
+        known = ", ".join(sorted({name for name, _ in found})) or "none at all"
+        raise DataError(f"{file}: no image of split {split!r}; there are: {known}")
+    return kept
+
+
+def _entry(file: Path, line: int, values: object) -> Entry:
+    if not isinstance(values, dict):
+        raise DataError(f"{file}:{line}: {_shown(values)} is no JSON object {{...}}")
+    return Entry(file, line, values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "missing"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

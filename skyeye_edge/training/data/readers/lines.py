@@ -1,0 +1,52 @@
+"""Our own format: JSON Lines, one object per image, written by hand or by a short script.
+
+    {"image": "a.jpg", "captions": ["a boat lies at a pier ."]}
+    {"image": "b.jpg", "boxes": [{"bbox": [1, 2, 60, 80], "label": "car", "phrase": "a red car"}]}
+    {"image": "c.jpg", "question": "how many boats are there?", "answer": "2"}
+    {"image": "d.jpg", "class": "harbour", "absent": ["a helicopter"], "split": "val"}
+
+Keys may be combined. Image names are relative to the file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skyeye_edge.training.data.annotation import Annotation
+from skyeye_edge.training.data.readers.entries import Entry, of_split, read_json_lines
+
+_KEYS = ("image", "captions", "boxes", "question", "answer", "class", "absent", "split")
+_BOX_KEYS = ("bbox", "label", "phrase")
+
+
+def read_lines(file: Path, split: str) -> list[Annotation]:
+    """The images of a split; a line without one belongs to "train".
+
+    Raises:
+        DataError: a line is wrong, or no image belongs to the split.
+    """
+    found = []
+    for entry in read_json_lines(file):
+        entry.only(_KEYS)
+        name = entry.text("split") if "split" in entry.values else "train"
+        found.append((name, _annotation(entry)))
+    return of_split(file, found, split)
+
+
+def _annotation(entry: Entry) -> Annotation:
+    values = entry.values
+    if not values.keys() & {"captions", "boxes", "question", "class", "absent"}:
+        entry.fail('says nothing about the image; add "captions", "boxes", "question" or "class"')
+    boxes = entry.objects("boxes") if "boxes" in values else []
+    for box in boxes:
+        box.only(_BOX_KEYS)
+    asked = "question" in values or "answer" in values
+    return Annotation(
+        image=entry.image(entry.text("image"), entry.file.parent),
+        captions=entry.texts("captions") if "captions" in values else (),
+        objects=tuple((box.box("bbox"), box.text("label")) for box in boxes),
+        phrases=tuple((b.text("phrase"), b.box("bbox")) for b in boxes if "phrase" in b.values),
+        absent=entry.texts("absent") if "absent" in values else (),
+        questions=((entry.text("question"), entry.text("answer")),) if asked else (),
+        scene=entry.text("class") if "class" in values else "",
+    )
