@@ -165,8 +165,10 @@ def _wordless(stopped: Stopped) -> TextOutcome:
 
 def _label(text: str, names: Sequence[str]) -> str:
     """The name that was said, also where a model that may write freely adds a capital or a stop."""
-    said = text.rstrip(".").casefold()
-    return next((name for name in names if name.strip().casefold() in (said, text.casefold())), "")
+    said = (text.casefold(), text.rstrip(".").casefold())
+    alike = [name for name in names if name.strip().casefold() in said]
+    exact = [name for name in alike if name.strip() == text]
+    return (exact or alike or [""])[0]
 
 
 _PHRASE = re.compile(rf"<p>(.*?)</p> ?({BOX_TEXT.pattern}(?:<delim>{BOX_TEXT.pattern})*)")
