@@ -9,19 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skyeye_edge.runtime.annotate import annotate
     from skyeye_edge.runtime.chat import Chat
     from skyeye_edge.runtime.engine import Answer, Question
     from skyeye_edge.runtime.frames import as_frame
     from skyeye_edge.runtime.libllama import quantise_gguf
+    from skyeye_edge.runtime.machine import versions
     from skyeye_edge.runtime.model import Model, load
     from skyeye_edge.runtime.sources.file import FileSource
     from skyeye_edge.runtime.sources.push import Push
     from skyeye_edge.runtime.stream import Stream
-    from skyeye_edge.runtime.versions import versions
 
 _HOMES = {
-    "annotate": "annotate",
     "Answer": "engine",
     "Chat": "chat",
     "FileSource": "sources.file",
@@ -32,7 +30,7 @@ _HOMES = {
     "as_frame": "frames",
     "load": "model",
     "quantise_gguf": "libllama",
-    "versions": "versions",
+    "versions": "machine",
 }
 
 __all__ = [
@@ -43,7 +41,6 @@ __all__ = [
     "Push",
     "Question",
     "Stream",
-    "annotate",
     "as_frame",
     "load",
     "quantise_gguf",

@@ -21,7 +21,7 @@ ImageLike = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Frame
 LARGE = 4096  # pixels of the longer side; the encoder sees a few hundred
 
 _EIGHT_BIT = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr"})
-_HINT = "convert it to 8-bit RGB first: which bands, and how their range maps to 0..255, is for you to say"
+_HINT = "convert it to 8-bit RGB first (only you know which bands, and what their range means)"
 
 
 def as_frames(image: ImageLike | Sequence[ImageLike]) -> tuple[Frame, ...]:
@@ -109,7 +109,8 @@ def _array_to_rgb(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
     if array.dtype != np.uint8 or not (grey or (array.ndim == 3 and array.shape[2] in (3, 4))):
         raise InputError(
-            f"array of {array.dtype}, shape {array.shape}: give (height, width, 3) uint8, RGB; {_HINT}"
+            f"array of {array.dtype}, shape {array.shape}: give (height, width, 3) uint8, RGB; "
+            f"{_HINT}"
         )
     if 0 in array.shape:
         raise InputError(f"array of shape {array.shape}: there is no pixel in it")

@@ -128,8 +128,8 @@ class LanguageModel:
         length = sum(len(run.content) for run in prompt)
         if length >= self.context:
             raise InputError(
-                f"the prompt has {length:,} positions, the model's context {self.context:,}, and the "
-                "answer needs some of them: ask a shorter question, or begin a new chat"
+                f"the prompt has {length:,} positions, the model's context {self.context:,}, and "
+                "the answer needs some of them: ask a shorter question, or begin a new chat"
             )
         limit = min(request.max_tokens, self.context - length)
         with self.cache.sequence(prompt, length + limit) as live:

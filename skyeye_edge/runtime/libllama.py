@@ -179,7 +179,7 @@ class LlamaContext:
     """KV memory and the calls that fill it; to be used by one thread at a time."""
 
     def __init__(self, model: LlamaModel, options: ContextOptions) -> None:
-        if not (0 < options.cells and 0 < options.sequences <= MAX_SEQUENCES):
+        if not (options.cells > 0 and 0 < options.sequences <= MAX_SEQUENCES):
             raise BackendError(
                 f"context: {options.cells} cells, {options.sequences} sequences; "
                 f"at least 1 of each, at most {MAX_SEQUENCES} sequences"
@@ -208,7 +208,7 @@ class LlamaContext:
         self._logits_address = 0
 
     def _fill_batches(self, lib: Any) -> None:
-        """Two batches over numpy arrays: filling them element by element is a hundred times slower."""
+        """Two batches over numpy arrays; filling them element by element is 100 times slower."""
         self._tokens = np.zeros(BATCH, np.int32)
         self._positions = np.zeros(BATCH, np.int32)
         self._ones = np.ones(BATCH, np.int32)
@@ -314,7 +314,7 @@ class LlamaContext:
         address = ctypes.addressof(library().llama_get_logits(self._handle).contents)
         if address != self._logits_address:
             row = (ctypes.c_float * self._model.vocabulary_size).from_address(address)
-            self._logits = np.frombuffer(row, np.float32)
+            self._logits = np.ctypeslib.as_array(row)
             self._logits_address = address
         return self._logits
 

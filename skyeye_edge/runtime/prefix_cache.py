@@ -77,7 +77,7 @@ class PrefixCache:
 
     @contextmanager
     def sequence(self, prompt: Sequence[Run], room: int) -> Iterator[LiveSequence]:
-        """A sequence that holds the longest known part of `prompt`, at most all but its last position.
+        """A sequence that holds the longest known part of `prompt`, but never its last position.
 
         It stays known afterwards. When the block fails, what it holds is in doubt and is forgotten.
 

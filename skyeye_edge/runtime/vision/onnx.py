@@ -96,7 +96,8 @@ class OnnxVision:
         wanted = (len(pixels), self._spec.tokens, self._spec.width)
         if tokens.shape != wanted:
             raise BackendError(
-                f"{self._path}: gave visual tokens of shape {tokens.shape}, the manifest says {wanted}"
+                f"{self._path}: gave visual tokens of shape {tokens.shape}, "
+                f"the manifest says {wanted}"
             )
         return tokens.astype(np.float32, copy=False)
 
@@ -110,7 +111,8 @@ def _wanted(device: Device) -> list[str]:
         return [_CPU]
     if not has_cuda():
         raise BackendError(
-            "device 'cuda': this ONNX Runtime has no CUDA; run: pip install 'skyeye-edge[runtime-gpu]'"
+            "device 'cuda': this ONNX Runtime has no CUDA; run: "
+            "pip install 'skyeye-edge[runtime-gpu]'"
         )
     return [_CUDA, _CPU]
 
