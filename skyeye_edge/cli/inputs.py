@@ -34,7 +34,12 @@ def is_image(path: Path) -> bool:
 
 
 def _listed(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        # what an earlier run with --annotate left here is no input
+        if not path.name.startswith(".") and not path.stem.endswith(".annotated")
+    )
     images = [path for path in files if is_image(path)]
     videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
     if not images and not videos:

@@ -49,12 +49,14 @@ def run(args: argparse.Namespace) -> int:
     """`skyeye-edge watch`; 130 after Ctrl-C, 0 if the source ended by itself."""
     from skyeye_edge.core.tasks import Caption
     from skyeye_edge.runtime import load
+    from skyeye_edge.runtime.sources import open_source
     from skyeye_edge.runtime.stream import ending_on_signals
 
     tasks = [Caption(), *asked_tasks(args)]
     with (
+        closing(open_source(args.url)) as source,
         load(args.bundle) as model,
-        model.stream(args.url, tasks=tasks, every=args.every) as events,
+        model.stream(source, tasks=tasks, every=args.every) as events,
         recording(args) as lines,
         ending_on_signals(events) as is_interrupted,
     ):
