@@ -45,7 +45,7 @@ def captions_for(
     sentences += [_located(group, seen) for group in _groups_by_place(seen, colours)]
     if groups and places:
         group = rng.choice(groups)
-        sentences.append(f"{_amount(group)} and a {rng.choice(places)} can be seen .")
+        sentences.append(f"{_amount(group)} and the {rng.choice(places)} can be seen .")
     if len(groups) > 1:
         first, second = rng.sample(groups, 2)
         sentences.append(f"{_amount(first)} and {_amount(second)} are in the picture .")
@@ -100,8 +100,8 @@ def _scene_with(groups: Sequence[Group], theme: str, rng: random.Random) -> str:
 
 
 def _there_are(groups: Sequence[Group], theme: str) -> str:
-    where = "on" if theme in ("road", "river", "lake", "coast") else "in"
-    if where == "on" or not groups:
+    where = "at" if theme in ("airport", "crossing") else "in"
+    if theme in ("road", "river", "lake", "coast") or not groups:
         return f"an aerial view of {_PLACE[theme]} ."
     verb = "are" if groups[0][2] > 1 else "is"
     return f"there {verb} {_listed([_amount(group) for group in groups])} {where} {_PLACE[theme]} ."

@@ -54,9 +54,7 @@ def _seen_things(world: World, camera: Camera) -> list[Seen]:
         if box[2] <= box[0] or box[3] <= box[1]:
             continue
         whole = (box[2] - box[0]) * (box[3] - box[1]) / ((right - left) * (bottom - top))
-        seen.append(
-            Seen(thing.kind, thing.colour_name, box, thing.on, whole=whole, number=number)
-        )
+        seen.append(Seen(thing.kind, thing.colour_name, box, thing.on, whole=whole, number=number))
     return seen
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from skyeye_edge.training.data.synthetic.shapes import Face, shaded, shape_of
+from skyeye_edge.training.data.synthetic.shapes import Face, shaded, shape_of, wake_of
 from skyeye_edge.training.data.synthetic.world import (
     Area,
     Camera,
@@ -22,6 +22,7 @@ from skyeye_edge.training.data.synthetic.world import (
 )
 
 _TILE = 512  # edge of the periodic ground texture in texels
+_WATER = ("lake", "pond", "river", "sea", "foam")
 _FINER = 2  # everything is drawn this much larger and then averaged
 
 
@@ -75,7 +76,7 @@ def _ground(world: World, camera: Camera, size: tuple[int, int]) -> Image.Image:
     large = (width * _FINER, height * _FINER)
     colours = Image.new("RGB", large, world.colour)
     rough = Image.new("L", large, round(255 * world.roughness))
-    _draw_areas(world.areas, camera, width, ImageDraw.Draw(colours), ImageDraw.Draw(rough))
+    _draw_areas(_with_wakes(world), camera, width, ImageDraw.Draw(colours), ImageDraw.Draw(rough))
     pixels = np.asarray(colours.reduce(_FINER)).astype(np.float32)
     texture = np.asarray(_seen_texture(world, camera, size)).astype(np.float32) - 128
     weight = np.asarray(rough.reduce(_FINER)).astype(np.float32) / 255
@@ -85,6 +86,14 @@ def _ground(world: World, camera: Camera, size: tuple[int, int]) -> Image.Image:
         light *= 1 - shade * (world.shadow / 255)
     pixels *= light[:, :, None]
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).convert("RGBA")
+
+
+def _with_wakes(world: World) -> list[Area]:
+    """All areas in painting order: foam lies on the water but under a bridge."""
+    wakes = [strip for thing in world.things for strip in wake_of(thing)]
+    wet = [number for number, area in enumerate(world.areas) if area.kind in _WATER]
+    first = wet[-1] + 1 if wet else 0
+    return [*world.areas[:first], *wakes, *world.areas[first:]]
 
 
 def _draw_areas(
@@ -148,12 +157,12 @@ def _shadows(world: World, camera: Camera, size: tuple[int, int]) -> Image.Image
             if high > low:
                 bottom = hull(bottom + [(x + east * high, y + south * high) for x, y in outline])
             hulls.append(bottom)
-    corners = np.array([(x, y, 0.0) for outline in hulls for x, y in outline]).reshape(-1, 3)
+    corners = np.array([(x, y, 0.0) for placed in hulls for x, y in placed]).reshape(-1, 3)
     flat = _canvas_points(camera, corners, width).ravel().tolist()
     start = 0
-    for outline in hulls:
-        draw.polygon(flat[start : start + 2 * len(outline)], fill=255)
-        start += 2 * len(outline)
+    for placed in hulls:
+        draw.polygon(flat[start : start + 2 * len(placed)], fill=255)
+        start += 2 * len(placed)
     if world.trees:
         middles = [(t.x + east * t.radius, t.y + south * t.radius, 0.0) for t in world.trees]
         for ellipse in _circles(np.array(middles), world.trees, camera, width):
@@ -239,7 +248,12 @@ def _draw_tree(
     light = 0.7 + 0.45 * tree.shade
     draw.ellipse(square, fill=shaded(colour, 0.72 * light))
     if radius > 2:
-        inner = (left + 0.1 * radius, top + 0.1 * radius, right - 0.5 * radius, bottom - 0.5 * radius)
+        inner = (
+            left + 0.1 * radius,
+            top + 0.1 * radius,
+            right - 0.5 * radius,
+            bottom - 0.5 * radius,
+        )
         draw.ellipse(inner, fill=shaded(colour, light))
 
 
@@ -248,9 +262,9 @@ def _developed(image: Image.Image, look: Look) -> Image.Image:
         image = image.filter(ImageFilter.GaussianBlur(look.blur * image.width))
     pixels = np.asarray(image).astype(np.float32)
     if look.thermal:
-        pixels[:] = (pixels @ np.float32([0.3, 0.5, 0.2]))[:, :, None]
+        pixels[:] = (pixels @ np.array([0.3, 0.5, 0.2], dtype=np.float32))[:, :, None]
     pixels = (pixels - 110) * look.contrast + 110
-    pixels *= np.float32(look.gain)
+    pixels *= np.array(look.gain, dtype=np.float32)
     pixels += (205 - pixels) * look.haze
     pixels += _noise(image.size, look)
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
@@ -265,4 +279,5 @@ def _noise(size: tuple[int, int], look: Look) -> npt.NDArray[np.float32]:
     noise = bank[rows][:, columns].astype(np.float32)
     if look.thermal:
         noise = noise[:, :, :1]
-    return noise * np.float32(look.noise / 32)
+    noise *= look.noise / 32
+    return noise

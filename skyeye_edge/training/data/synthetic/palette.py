@@ -63,25 +63,23 @@ _SPECIAL: dict[tuple[str, str], Colour] = {
 }
 
 GROUND: dict[str, tuple[Colour, float]] = {
-    "grass": (((98, 122, 66)), 0.42),
-    "dry grass": (((150, 142, 92)), 0.42),
-    "bare soil": (((148, 118, 88)), 0.4),
-    "sand": (((208, 184, 138)), 0.28),
-    "snow": (((226, 230, 236)), 0.12),
-    "pavement": (((146, 144, 140)), 0.2),
-    "forest": (((52, 76, 42)), 0.7),
-    "water": (((44, 84, 106)), 0.12),
-    "asphalt": (((92, 93, 96)), 0.14),
-    "concrete": (((168, 166, 158)), 0.14),
+    "grass": ((98, 122, 66), 0.34),
+    "dry grass": ((150, 142, 92), 0.32),
+    "bare soil": ((148, 118, 88), 0.3),
+    "sand": ((208, 184, 138), 0.18),
+    "snow": ((226, 230, 236), 0.1),
+    "pavement": ((146, 144, 140), 0.14),
+    "forest": ((52, 76, 42), 0.6),
+    "water": ((44, 84, 106), 0.1),
+    "asphalt": ((92, 93, 96), 0.12),
+    "concrete": ((168, 166, 158), 0.12),
 }
 
 
 def varied(colour: Colour, rng: random.Random, spread: float = 0.07) -> Colour:
     """A colour a little lighter or darker and a little off in each channel."""
     light = rng.gauss(1.0, spread)
-    red, green, blue = (
-        min(255, max(0, round(value * light + rng.gauss(0, 4)))) for value in colour
-    )
+    red, green, blue = (min(255, max(0, round(v * light + rng.gauss(0, 3)))) for v in colour)
     return red, green, blue
 
 

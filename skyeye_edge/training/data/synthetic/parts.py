@@ -32,7 +32,13 @@ class Road:
 
 
 def lay_road(
-    plot: Plot, middle: Point, heading: float, width: float, *, kind: str = "road", paved: bool = True
+    plot: Plot,
+    middle: Point,
+    heading: float,
+    width: float,
+    *,
+    kind: str = "road",
+    paved: bool = True,
 ) -> Road:
     """A road across the whole picture; the verge and the dashes belong to it."""
     road = Road(*middle, heading, 4.0 * plot.camera.across, width)
@@ -106,28 +112,18 @@ def sail(
         if number <= 0:
             return
         at = plot.spot()
-        turn = rng.uniform(0, 2 * math.pi) if heading is None else heading + rng.choice((0, math.pi))
+        turn = (
+            rng.uniform(0, 2 * math.pi) if heading is None else heading + rng.choice((0, math.pi))
+        )
         turn += rng.gauss(0, 0.1)
         cos, sin = math.cos(turn), math.sin(turn)
         reach = 9.0 * scale
         ends = [(at[0] + k * reach * cos, at[1] + k * reach * sin) for k in (-1, 1)]
         if not all(contains(water, end) for end in ends):
             continue
-        speed = rng.choice((0.0, 4.0))
-        if plot.put("boat", at, turn, on=on, scale=scale, speed=speed):
-            number -= 1
-            if speed:
-                _wake(plot, at, turn, scale)
-
-
-def _wake(plot: Plot, at: Point, heading: float, scale: float) -> None:
-    cos, sin = math.cos(heading), math.sin(heading)
-    for side in (-1, 1):
-        foam = []
-        for a, b in ((3.0, 1.2), (-22.0, 5.0), (-24.0, 3.6), (-4.0, 0.6)):
-            x, y = a * scale, side * b * scale
-            foam.append((at[0] + x * cos - y * sin, at[1] + x * sin + y * cos))
-        plot.area("wake", (148, 172, 180), tuple(foam), roughness=0.3)
+        tail = at[0] - 20 * scale * cos, at[1] - 20 * scale * sin
+        speed = rng.choice((0.0, 4.0)) if contains(water, tail) else 0.0
+        number -= plot.put("boat", at, turn, on=on, scale=scale, speed=speed)
 
 
 def build_houses(

@@ -9,7 +9,7 @@ from skyeye_edge.training.data.synthetic.observe import Seen
 from skyeye_edge.training.data.synthetic.palette import CLASSES
 
 _SURE = 0.07  # two middles nearer than this are never told apart by position
-_CONFUSED = {
+CONFUSED = {
     "lake": ("pond", "river", "sea"),
     "pond": ("lake", "river", "sea"),
     "river": ("lake", "pond", "sea"),
@@ -19,9 +19,9 @@ _CONFUSED = {
     "bridge": ("road", "crossing"),
     "crossing": ("bridge",),
     "parking lot": ("road", "apron"),
-    "beach": ("sand",),
+    "beach": ("sand", "lake", "pond", "river"),
 }
-_AREAS = tuple(_CONFUSED)
+_AREAS = tuple(CONFUSED)
 
 
 def phrases_for(
@@ -70,7 +70,7 @@ def _forms(target: Seen, seen: Sequence[Seen], aspect: float, colours: bool) -> 
         alike = [other for other in same if other.colour_name == target.colour_name]
         groups.append((name, alike))
         if not alike:
-            forms += [name] * (1 if same else 1)
+            forms.append(name)
     for name, others in groups:
         if others:
             forms += _by_position(name, target, others, aspect)
@@ -137,11 +137,9 @@ def absent_phrases(
     present = {one.kind for one in seen} | {terrain}
     missing = [kind for kind in CLASSES if kind not in present]
     missing += [
-        area
-        for area in _AREAS
-        if area not in present and not present.intersection(_CONFUSED[area])
+        area for area in _AREAS if area not in present and not present.intersection(CONFUSED[area])
     ]
-    absent = []
+    absent: list[str] = []
     wrong = _wrong_colours(seen) if colours else []
     number = rng.randint(2, 4)
     while len(absent) < number:

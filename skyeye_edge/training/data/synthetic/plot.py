@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,6 +40,31 @@ def _has_gap(first: Sequence[Point], second: Sequence[Point]) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """A convex outline in image coordinates with its box, which settles most comparisons."""
+
+    outline: Outline
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @classmethod
+    def around(cls, outline: Outline) -> _Spot:
+        us, vs = [u for u, _ in outline], [v for _, v in outline]
+        return cls(outline, min(us), min(vs), max(us), max(vs))
+
+    def clear_of(self, other: _Spot) -> bool:
+        return (
+            self.right < other.left
+            or other.right < self.left
+            or self.bottom < other.top
+            or other.bottom < self.top
+            or apart(self.outline, other.outline)
+        )
+
+
 class Plot:
     """Grows a world; outlines of what stands already are kept in image coordinates."""
 
@@ -47,8 +73,8 @@ class Plot:
         self.areas: list[Area] = []
         self.things: list[Thing] = []
         self.trees: list[Tree] = []
-        self._taken: list[Outline] = []
-        self._kept_free: list[Outline] = []
+        self._taken: list[_Spot] = []
+        self._kept_free: list[_Spot] = []
 
     # -- where -------------------------------------------------------------
 
@@ -81,13 +107,18 @@ class Plot:
         stripes: int = 0,
     ) -> None:
         """Paint a piece of ground over what lies there."""
-        self.areas.append(
-            Area(kind, colour, outline, roughness, named, colour_name, stripes)
-        )
+        self.areas.append(Area(kind, colour, outline, roughness, named, colour_name, stripes))
 
     def keep_free(self, outline: Outline) -> None:
         """Nothing placed with `on=""` may touch this convex outline (a road, a lake)."""
-        self._kept_free.append(self.outline_in_image((x, y, 0.0) for x, y in outline))
+        self._kept_free.append(self._spot_of(outline))
+
+    def occupy(self, outline: Outline) -> None:
+        """Nothing at all placed later may touch this convex outline (a bridge above water)."""
+        self._taken.append(self._spot_of(outline))
+
+    def _spot_of(self, outline: Outline) -> _Spot:
+        return _Spot.around(self.outline_in_image((x, y, 0.0) for x, y in outline))
 
     def put(
         self,
@@ -105,14 +136,12 @@ class Plot:
         """Add a thing if it is seen whole and clear of the others; False if there is no room."""
         rng = self.rng
         low, high = CLASSES[kind].sizes
-        length, width, height = size or (
-            rng.uniform(a, b) for a, b in zip(low, high, strict=True)
-        )
+        length, width, height = size or (rng.uniform(a, b) for a, b in zip(low, high, strict=True))
         length, width, height = length * scale, width * scale, height * scale
         margin = CLASSES[kind].margin * min(length, width)
         corners = rectangle(*at, heading, length + margin, width + margin)
-        outline = self._hull_in_image(corners, height)
-        if not self._is_free(outline, on):
+        spot = _Spot.around(self._hull_in_image(corners, height))
+        if not self._is_free(spot, on):
             return False
         name = colour_name or rng.choice(CLASSES[kind].colours)
         style = rng.randrange(1000) if style is None else style
@@ -120,7 +149,7 @@ class Plot:
         self.things.append(
             Thing(kind, name, colour, *at, heading, length, width, height, on, style, speed)
         )
-        self._taken.append(outline)
+        self._taken.append(spot)
         return True
 
     def _hull_in_image(self, corners: Sequence[Point], height: float) -> Outline:
@@ -128,28 +157,37 @@ class Plot:
         top = self.outline_in_image((x, y, height) for x, y in corners)
         return tuple(hull(base + top))
 
-    def _is_free(self, outline: Outline, on: str) -> bool:
-        edge = 0.012
-        top = self.camera.aspect - edge
-        if not all(edge < u < 1 - edge and edge < v < top for u, v in outline):
+    def _is_free(self, spot: _Spot, on: str) -> bool:
+        edge, end = 0.012, self.camera.aspect - 0.012
+        if spot.left < edge or spot.top < edge or spot.right > 1 - edge or spot.bottom > end:
             return False
         blocked = self._taken if on else self._taken + self._kept_free
-        return all(apart(outline, other) for other in blocked)
+        return all(spot.clear_of(other) for other in blocked)
 
-    def wood(self, number: int, *, low: float, high: float, inside: Outline | None = None) -> None:
+    def wood(self, number: int, *, low: float, high: float) -> None:
         """Trees of radius `low`..`high` metres wherever they hide nothing."""
-        rng = self.rng
+        rng, aspect = self.rng, self.camera.aspect
+        trees = []
         for _ in range(number):
-            x, y = self.camera.ground(
-                rng.uniform(-0.05, 1.05), rng.uniform(-0.05, 1.05) * self.camera.aspect
-            )
-            if inside is not None and not contains(inside, (x, y)):
-                continue
-            radius = rng.uniform(low, high)
-            crown = rectangle(x, y, 0.0, 2 * radius, 2 * radius)
-            outline = self._hull_in_image(crown, 2 * radius)
-            if all(apart(outline, other) for other in self._taken + self._kept_free):
-                self.trees.append(Tree(x, y, radius, rng.random()))
+            u, v = rng.uniform(-0.05, 1.05), rng.uniform(-0.05, 1.05) * aspect
+            trees.append(Tree(*self.camera.ground(u, v), rng.uniform(low, high), rng.random()))
+        if not trees:
+            return
+        corners = [
+            (x, y, height)
+            for tree in trees
+            for x, y in rectangle(tree.x, tree.y, 0.0, 2 * tree.radius, 2 * tree.radius)
+            for height in (0.0, 2 * tree.radius)
+        ]
+        placed = self.camera.project(np.array(corners)).reshape(number, 8, 2)
+        for tree, least, most in zip(
+            trees, placed.min(axis=1).tolist(), placed.max(axis=1).tolist(), strict=True
+        ):
+            (left, top), (right, bottom) = least, most
+            square = ((right, top), (right, bottom), (left, bottom), (left, top))
+            crown = _Spot(square, left, top, right, bottom)
+            if all(crown.clear_of(other) for other in self._taken + self._kept_free):
+                self.trees.append(tree)
 
     def world(
         self, theme: str, terrain: str, colour: Colour, roughness: float, tree_colour: Colour

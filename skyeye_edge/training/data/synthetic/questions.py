@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from skyeye_edge.training.data.synthetic.observe import Seen
 from skyeye_edge.training.data.synthetic.palette import CLASSES
+from skyeye_edge.training.data.synthetic.phrases import CONFUSED
 from skyeye_edge.training.data.synthetic.themes import THEMES
 
 Pair = tuple[str, str]
@@ -17,7 +18,8 @@ def questions_for(
 ) -> list[Pair]:
     """Six to ten different questions; yes and no are equally likely."""
     things = [one for one in seen if not one.is_area]
-    pairs = [_presence(seen, rng) for _ in range(3)]
+    pairs = [_presence(seen, rng) for _ in range(2)]
+    pairs += _area_presence({one.kind for one in seen if one.is_area} | {terrain}, rng)
     pairs += [_count(things, rng) for _ in range(2)]
     pairs += _scene(theme, terrain, rng)
     makers: list[Callable[[Sequence[Seen], random.Random], list[Pair]]] = [_side, _more, _above]
@@ -40,6 +42,14 @@ def _presence(seen: Sequence[Seen], rng: random.Random) -> Pair:
         (f"is there {article} {kind}?", f"are there any {CLASSES[kind].plural} in the image?")
     )
     return question, "yes" if is_there else "no"
+
+
+def _area_presence(present: set[str], rng: random.Random) -> list[Pair]:
+    areas = [kind for kind in CONFUSED if kind in present]
+    missing = [kind for kind, near in CONFUSED.items() if not present.intersection((kind, *near))]
+    if areas and rng.random() < 0.5:
+        return [(f"is there a {rng.choice(areas)}?", "yes")]
+    return [(f"is there a {rng.choice(missing)}?", "no")] if missing else []
 
 
 def _count(things: Sequence[Seen], rng: random.Random) -> Pair:

@@ -54,7 +54,7 @@ def render_scene(seed: int, size: int = 256) -> Scene:
     world, camera = grow_scene(seed)
     look = look_of(seed)
     seen = observe(world, camera)
-    rng = random.Random(f"skyeye words {seed}")
+    rng = random.Random(f"skyeye words {seed}")  # noqa: S311 - repeatable, not secret
     colours = not look.thermal
     phrases = phrases_for(seen, camera.aspect, rng, colours=colours)
     return Scene(
@@ -74,7 +74,7 @@ def render_scene(seed: int, size: int = 256) -> Scene:
 
 def look_of(seed: int) -> Look:
     """Light, air and sensor of a seed."""
-    rng = random.Random(f"skyeye look {seed}")
+    rng = random.Random(f"skyeye look {seed}")  # noqa: S311 - repeatable, not secret
     light = rng.uniform(0.78, 1.2)
     return Look(
         gain=(light * rng.gauss(1, 0.03), light, light * rng.gauss(1, 0.03)),

@@ -1,12 +1,13 @@
-"""Things as painted polygons: which faces a car, a building or an aircraft shows, still in metres."""
+"""Things as painted polygons: the faces of a car, a building or an aircraft, still in metres."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from skyeye_edge.training.data.synthetic.world import Colour, Point, Thing
+from skyeye_edge.training.data.synthetic.world import Area, Colour, Point, Thing
 
 Corner = tuple[float, float, float]
 
@@ -35,7 +36,7 @@ def shaded(colour: Colour, factor: float) -> Colour:
 
 
 class _Build:
-    """Collects faces in the thing's own axes: a along its length, b across, both from its middle."""
+    """Collects faces in the thing's own axes: a along its length, b across it."""
 
     def __init__(self, thing: Thing) -> None:
         self.thing = thing
@@ -225,14 +226,17 @@ def _gable(thing: Thing) -> Shape:
     build.prism(_box(0.96 * length, 0.94 * width), 0.0, eaves, (186, 178, 164), None)
     for side in (-1, 1):
         along = [
-            (x, side * y, eaves), (-x, side * y, eaves), (hip - x, 0.0, ridge), (x - hip, 0.0, ridge),
+            (x, side * y, eaves), (-x, side * y, eaves),
+            (hip - x, 0.0, ridge), (x - hip, 0.0, ridge),
         ]  # fmt: skip
         lit = 1.08 if side * math.sin(thing.heading + 0.6) < 0 else 0.84
         build.slope(along[::-1] if side > 0 else along, shaded(colour, lit))
         end = [(side * x, -y, eaves), (side * x, y, eaves), (side * (x - hip), 0.0, ridge)]
         face = shaded(colour, 0.95) if hip else (172, 164, 150)
         build.slope(end[::-1] if side > 0 else end, face)
-    build.casters.append((tuple(build.place(a, b) for a, b in _box(length, 0.6 * width)), eaves, ridge))
+    build.casters.append(
+        (tuple(build.place(a, b) for a, b in _box(length, 0.6 * width)), eaves, ridge)
+    )
     return build.done()
 
 
@@ -267,6 +271,20 @@ _SHAPES: dict[str, Callable[[Thing], Shape]] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def shape_of(thing: Thing) -> Shape:
     """The painted polygons of a thing."""
     return _SHAPES[thing.kind](thing)
+
+
+def wake_of(thing: Thing) -> tuple[Area, ...]:
+    """The two strips of foam behind a moving boat; none for everything else."""
+    if thing.kind != "boat" or thing.speed <= 0:
+        return ()
+    build, unit = _Build(thing), thing.length / 12
+    strips = []
+    for side in (-1, 1):
+        foam = ((3.0, 1.2), (-22.0, 5.0), (-24.0, 3.6), (-4.0, 0.6))
+        outline = tuple(build.place(a * unit, side * b * unit) for a, b in foam)
+        strips.append(Area("wake", (148, 172, 180), outline, 0.3))
+    return tuple(strips)

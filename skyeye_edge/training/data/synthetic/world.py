@@ -1,4 +1,4 @@
-"""The values of a procedural world, and the camera that looks at it; no pixels and no words here."""
+"""The values of a procedural world and the camera that looks at it; no pixels, no words."""
 
 from __future__ import annotations
 
