@@ -1,0 +1,209 @@
+"""A recipe: everything a run is made from, read from YAML and checked before anything is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from skyeye_edge.core.errors import InputError, needs
+
+DataFormat = Literal["lines", "captions", "karpathy", "boxes", "synthetic"]
+Kind = Literal["caption", "describe", "classify", "ground", "absent", "detect", "identify", "ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoraRecipe:
+    """Low-rank adapters; the defaults are SkyEyeGPT's (MiniGPT-v2, minigpt_base.py)."""
+
+    rank: int = 64
+    alpha: float = 16.0  # the adapter is scaled by alpha / rank
+    dropout: float = 0.05
+    targets: tuple[str, ...] = ("q_proj", "v_proj")
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1 or not self.targets:
+            raise InputError("rank must be at least 1, alpha above 0, dropout in 0..1")
+
+
+@dataclass(frozen=True, slots=True)
+class DataRecipe:
+    """One annotation file."""
+
+    name: str
+    format: DataFormat
+    path: Path  # the annotation file; of "synthetic": where drawn scenes are kept
+    split: str = "train"
+    ratio: float = 1.0  # how often it is drawn, relative to the others
+    tasks: Mapping[Kind, float] = field(default_factory=dict)  # how often each; empty: all alike
+    augment: bool = False  # crops, flips and colours; never for phrases such as "on the left"
+    scenes: int = 0  # of "synthetic": how many
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ratio < 0 or min(self.tasks.values(), default=1.0) < 0:
+            raise InputError("ratios of data and tasks must not be below 0")
+        if (self.format == "synthetic") != (self.scenes > 0):
+            raise InputError("scenes: say how many, for format synthetic and for no other")
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecipe:
+    """A stretch of training with its own optimiser and learning rate."""
+
+    name: str
+    steps: int  # optimiser steps
+    batch: int = 1  # samples per forward pass
+    accumulate: int = 1  # forward passes per step
+    learning_rate: float = 1e-5
+    last_learning_rate: float = 1e-6  # the cosine ends here
+    warm_up: int = 0  # steps
+    weight_decay: float = 0.05
+    conversations: float = 0.0  # share of samples with several turns
+    turns: tuple[int, int] = (2, 5)  # of a conversation: fewest, most
+    ratios: Mapping[str, float] = field(default_factory=dict)  # by data set; missing: its own
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.accumulate) < 1:
+            raise InputError("steps, batch and accumulate must be at least 1")
+        if not 0 <= self.last_learning_rate <= self.learning_rate:
+            raise InputError("learning_rate must not be below last_learning_rate")
+        if not 0 <= self.conversations <= 1 or not 1 <= self.turns[0] <= self.turns[1]:
+            raise InputError("conversations is a share (0..1), turns the fewest and the most")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What `train` needs to know."""
+
+    name: str  # of the model that comes out
+    base: Path  # checkpoint folder to start from
+    run: Path  # folder for checkpoints, log and curves
+    data: tuple[DataRecipe, ...]
+    stages: tuple[StageRecipe, ...]
+    lora: LoraRecipe = field(default_factory=LoraRecipe)
+    version: str = "1.0.0"
+    commercial_use: bool = False
+    seed: int = 42
+    length: int = 512  # positions of a sample; the end of longer ones is cut
+    precision: Literal["float32", "bfloat16"] = "float32"
+    threads: int = 0  # of the CPU; 0: all cores
+    workers: int = 0  # processes that read images; 0: the training process itself
+    save_every: int = 100  # steps
+    log_every: int = 10  # steps
+
+    def __post_init__(self) -> None:
+        names = [source.name for source in self.data]
+        if not self.data or not self.stages or len(set(names)) != len(names):
+            raise InputError("give at least one data set and one stage, and each name once")
+        if len({stage.name for stage in self.stages}) != len(self.stages):
+            raise InputError("two stages have the same name")
+        for stage in self.stages:
+            for name in stage.ratios:
+                if name not in names:
+                    raise InputError(f"stages: ratios: {_unknown(name, names)}")
+            ratios = [stage.ratios.get(source.name, source.ratio) for source in self.data]
+            if max(ratios) <= 0 or min(ratios) < 0:
+                raise InputError(f"stages: {stage.name}: no data set has a ratio above 0")
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read and check a recipe; its paths are relative to it.
+
+    Raises:
+        InputError: the file is missing, no YAML, or says something that is not known.
+    """
+    path = Path(path)
+    with needs("training"):
+        import yaml
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no readable recipe: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}") from error
+    try:
+        recipe: Recipe = _build(Recipe, values, "", path.absolute().parent)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return recipe
+
+
+def _build(owner: type[Any], values: object, where: str, folder: Path) -> Any:
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where or 'recipe'}: {values!r}; give keys and values")
+    fields = {each.name: each for each in dataclasses.fields(owner)}
+    for key in values:
+        if key not in fields:
+            raise InputError(f"{_inside(where)}{_unknown(str(key), list(fields))}")
+    for name, each in fields.items():
+        optional = each.default is not dataclasses.MISSING or (
+            each.default_factory is not dataclasses.MISSING
+        )
+        if name not in values and not optional:
+            raise InputError(f"{_inside(where)}'{name}' is missing")
+    hints = get_type_hints(owner)
+    built = {
+        key: _convert(hints[key], value, f"{where}.{key}".lstrip("."), folder)
+        for key, value in values.items()
+    }
+    try:
+        return owner(**built)
+    except InputError as error:
+        raise InputError(f"{_inside(where)}{error}") from error
+
+
+def _convert(hint: Any, value: object, where: str, folder: Path) -> Any:
+    """`value` as the type that `hint` names."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, where, folder)  # type: ignore[arg-type]  # never an instance
+    if origin is Literal:
+        if value not in inner:
+            raise InputError(f"{where}: {_unknown(str(value), [str(each) for each in inner])}")
+        return value
+    if origin is tuple and isinstance(value, list):
+        if inner[-1] is not Ellipsis and len(value) != len(inner):
+            raise InputError(f"{where}: {value!r}; give {len(inner)} values")
+        return tuple(
+            _convert(inner[0], each, f"{where}[{number}]", folder)
+            for number, each in enumerate(value)
+        )
+    if origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
+        return {
+            _convert(inner[0], key, where, folder): _convert(
+                inner[1], each, f"{where}.{key}", folder
+            )
+            for key, each in value.items()
+        }
+    if hint is Path and isinstance(value, str):
+        return folder / Path(value).expanduser()
+    return _plain(hint, value, where)
+
+
+def _plain(hint: Any, value: object, where: str) -> Any:
+    if hint is float and not isinstance(value, bool) and isinstance(value, int | float | str):
+        try:
+            return float(value)  # YAML 1.1 takes 1e-5 for a string
+        except ValueError:
+            pass
+    elif hint in (int, bool, str) and type(value) is hint:
+        return value
+    kinds = {float: "a number", int: "a whole number", bool: "true or false", str: "words"}
+    kinds[Path] = "a path"
+    raise InputError(f"{where}: {value!r}; give {kinds.get(hint, 'a list or keys with values')}")
+
+
+def _inside(where: str) -> str:
+    return f"{where}: " if where else ""
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    return f"{name!r} is not known; {hint}"
