@@ -41,7 +41,7 @@ class ExportedFile:
 
     name: str
     size_bytes: int
-    types: str = ""  # of a GGUF's matrices, read back
+    content: str  # of a GGUF: how many matrices have which type, read back
 
 
 @dataclass(frozen=True, slots=True)

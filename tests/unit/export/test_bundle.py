@@ -98,7 +98,7 @@ def test_parity_has_a_row_for_every_pair_and_neither_times_nor_host(report: Expo
 
 
 def test_the_report_lists_the_types_that_were_read_back(report: ExportReport) -> None:
-    types = {file.name: file.types for file in report.files}
+    types = {file.name: file.content for file in report.files}
 
     assert (types["llm.q8_0.gguf"], types["llm.f32.gguf"]) == ("16 Q8_0", "16 F32")
 
