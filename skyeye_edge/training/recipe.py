@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from skyeye_edge.core.errors import InputError, needs
+from skyeye_edge.training.data.builders.turns import Kind
 
 DataFormat = Literal["lines", "captions", "karpathy", "boxes", "synthetic"]
-Kind = Literal["caption", "describe", "classify", "ground", "absent", "detect", "identify", "ask"]
 
 
 @dataclass(frozen=True, slots=True)

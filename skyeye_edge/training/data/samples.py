@@ -1,0 +1,130 @@
+"""Samples in an order that a seed fixes, so that an interrupted run goes on as if it never was."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import partial
+
+from torch.utils.data import Dataset
+
+from skyeye_edge.core.boxes import XYXY
+from skyeye_edge.core.errors import DataError
+from skyeye_edge.core.spec import ModelSpec
+from skyeye_edge.training.data.annotation import Annotation, DataSet
+from skyeye_edge.training.data.builders.boxes import Object
+from skyeye_edge.training.data.builders.turns import KINDS, Kind, build_turns, draw_turns
+from skyeye_edge.training.data.collate import Sample, Tokenizer, build_sample
+from skyeye_edge.training.data.readers import read_annotations
+from skyeye_edge.training.data.record import RGB, Record, Turn, read_rgb, sizes_of
+from skyeye_edge.training.pretrain.data import Boxed, augment, crop_around
+from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
+
+ATTEMPTS = 100  # draws before we say that a stage's tasks fit none of its images
+LOWEST_CROP = 0.4  # of the area of an image without boxes
+
+
+def read_data(recipe: DataRecipe) -> DataSet:
+    """The annotated images of one part of a recipe.
+
+    Raises:
+        DataError: a file is missing or wrong.
+    """
+    if recipe.format == "synthetic":
+        return DataSet(recipe.name, tuple(_read_scenes(recipe)))
+    return DataSet(recipe.name, tuple(read_annotations(recipe.path, recipe.format, recipe.split)))
+
+
+def _read_scenes(recipe: DataRecipe) -> list[Annotation]:
+    # Imported here: other runs need not load the renderer.
+    from skyeye_edge.training.pretrain.scenes import read_scenes
+
+    annotations = []
+    for scene in read_scenes(recipe.path, recipe.scenes):
+        height, width, _ = scene.rgb.shape
+        place = partial(_scaled, across=width, down=height)
+        annotations.append(
+            Annotation(
+                image=scene.rgb,
+                captions=scene.captions,
+                objects=tuple((place(box), label) for box, label in scene.objects),
+                phrases=tuple((words, place(box)) for words, box in scene.phrases),
+                absent=scene.absent,
+                questions=scene.questions,
+            )
+        )
+    return annotations
+
+
+def _scaled(box: XYXY, across: float, down: float) -> XYXY:
+    x1, y1, x2, y2 = box
+    return x1 * across, y1 * down, x2 * across, y2 * down
+
+
+class Samples(Dataset[Sample]):
+    """The samples of one stage; sample `i` depends on the seed, the stage and `i` alone."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        stage: StageRecipe,
+        data: Sequence[DataSet],
+        spec: ModelSpec,
+        tokenizer: Tokenizer,
+    ) -> None:
+        super().__init__()
+        self._recipe, self._stage, self._data = recipe, stage, list(data)
+        self._spec, self._tokenizer = spec, tokenizer
+        self._ratios = [stage.ratios.get(source.name, source.ratio) for source in recipe.data]
+
+    def __len__(self) -> int:
+        return self._stage.steps * self._stage.accumulate * self._stage.batch
+
+    def __getitem__(self, index: int) -> Sample:
+        record = self.record(index)
+        limit = min(self._recipe.length, self._spec.context)
+        return build_sample(record, self._spec, self._tokenizer, limit)
+
+    def record(self, index: int) -> Record:
+        """Images and turns of sample `index`, not tokenised.
+
+        Raises:
+            DataError: none of the tasks fits the images.
+        """
+        key = f"{self._recipe.seed} {self._stage.name} {index}"
+        chance = random.Random(key)  # noqa: S311 - not for secrets
+        for _ in range(ATTEMPTS):
+            number = chance.choices(range(len(self._data)), self._ratios)[0]
+            source, data = self._recipe.data[number], self._data[number]
+            item = chance.choice(data.annotations)
+            rgb = read_rgb(item.image)
+            if source.augment:
+                rgb, item = _augmented(rgb, item, self._spec.vision.image_size, chance)
+            turns = self._turns(source, data, item, rgb, chance)
+            if turns:
+                return Record((rgb,), tuple(turns), data.name, source.split)
+        tasks = ", ".join(source.name for source in self._recipe.data)
+        raise DataError(f"{tasks}: the images say nothing that the recipe's tasks could learn")
+
+    def _turns(
+        self, source: DataRecipe, data: DataSet, item: Annotation, rgb: RGB, chance: random.Random
+    ) -> list[Turn]:
+        long = chance.random() < self._stage.conversations
+        number = chance.randint(*self._stage.turns) if long else 1
+        size = sizes_of([rgb])[0]
+
+        def build(kind: Kind) -> list[Turn]:
+            return build_turns(kind, item, data, size, self._spec.boxes, chance)
+
+        ratios = source.tasks or dict.fromkeys(KINDS, 1.0)
+        return draw_turns(build, ratios, number, chance)
+
+
+def _augmented(
+    rgb: RGB, item: Annotation, side: int, chance: random.Random
+) -> tuple[RGB, Annotation]:
+    """Another view; only captions, class and objects stay true in it."""
+    objects: list[Object] = list(item.objects)
+    crop = crop_around(Boxed(rgb, item.objects, ()), chance) if objects else None
+    seen, kept = augment(rgb, objects, side, chance, lowest=LOWEST_CROP, crop=crop)
+    return seen, Annotation(seen, item.captions, tuple(kept), scene=item.scene)
