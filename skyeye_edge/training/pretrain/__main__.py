@@ -18,6 +18,7 @@ from skyeye_edge.training.pretrain.data import (
     Drawn,
     Views,
     build_targets,
+    keep_targets,
     read_boxed,
     read_captioned,
     spaced,
@@ -45,7 +46,7 @@ def sentences(
         yield from item.captions
         yield item.scene
         yield f"[INST] <Img> </Img> [vqa] is this a {spaced(item.scene)}? [/INST]"
-        names = (item.scene, spaced(item.scene))
+        names = tuple({item.scene: 0, spaced(item.scene): 0})
         yield f"</Img> {instruction(Classify(names), (1, 1), boxes)} [/INST]"
         yield f"</Img> {instruction(Caption(), (1, 1), boxes)} [/INST]"
         yield f"</Img> {instruction(Describe(), (1, 1), boxes)} [/INST]"
@@ -95,7 +96,7 @@ def main() -> None:
         train_vocabulary(sentences(captioned, boxed, drawn), tokenizer_file, VOCABULARY, BINS)
     model = build_model(tokenizer_file, seed=0)
     tokenizer = Tokenizer(tokenizer_file)
-    targets = build_targets(captioned, boxed, drawn)
+    targets = keep_targets(run / "targets.json", build_targets(captioned, boxed, drawn))
     heads = Heads(TOWER.width, targets, TOWER.grid)
     logging.info("%.2f M parameters", sum(p.numel() for p in model.parameters()) / 1e6)
     logging.info("%d captioned, %d boxed, %d drawn", len(captioned), len(boxed), len(drawn))

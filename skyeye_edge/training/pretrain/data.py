@@ -7,7 +7,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -164,6 +164,14 @@ def build_targets(
     return Targets(tuple(sorted({item.scene for item in captioned})), kept, tuple(sorted(labels)))
 
 
+def keep_targets(path: Path, targets: Targets) -> Targets:
+    """The targets that `path` holds, else these ones, written there: heads keep their shapes."""
+    if path.exists():
+        return Targets(**{k: tuple(v) for k, v in json.loads(path.read_text("utf-8")).items()})
+    path.write_text(json.dumps(asdict(targets)), "utf-8")
+    return targets
+
+
 def spaced(name: str) -> str:
     """`BareLand` to `bare land`."""
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
@@ -306,7 +314,7 @@ class Views(IterableDataset[View]):
 
     def _dense(self, objects: Sequence[Object], side: int) -> list[tuple[XYXY, int]]:
         known = {label: index for index, label in enumerate(self.targets.labels)}
-        return [(_scale(box, 1 / side), known[label]) for box, label in objects]
+        return [(_scale(box, 1 / side), known[label]) for box, label in objects if label in known]
 
     def _stack(self, views: Sequence[View]) -> dict[str, torch.Tensor]:
         pixels = normalise(np.stack([view.rgb for view in views]), self.spec.vision.preprocess)
