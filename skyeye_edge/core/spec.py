@@ -85,7 +85,7 @@ class ModelSpec:
         """
         try:
             vision = dict(values["vision"])
-            preprocess = _known(PreprocessSpec, vision.get("preprocess", {}))
+            preprocess = _known(PreprocessSpec, vision["preprocess"])
             for name in ("mean", "std"):
                 if name in preprocess:
                     preprocess[name] = tuple(float(x) for x in preprocess[name])
@@ -96,8 +96,8 @@ class ModelSpec:
                     width=int(vision["width"]),
                     preprocess=PreprocessSpec(**preprocess),
                 ),
-                prompt=PromptSpec(**_known(PromptSpec, values.get("prompt", {}))),
-                boxes=BoxSpec(**_known(BoxSpec, values.get("boxes", {}))),
+                prompt=PromptSpec(**_known(PromptSpec, values["prompt"])),
+                boxes=BoxSpec(**_known(BoxSpec, values["boxes"])),
                 context=int(values["context"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:

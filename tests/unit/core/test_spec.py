@@ -1,0 +1,63 @@
+"""What training and runtime agree on, as JSON and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from skyeye_edge.core.boxes import BoxSpec
+from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.spec import ModelSpec, PreprocessSpec, PromptSpec, VisionSpec
+
+SPEC = ModelSpec(
+    VisionSpec(448, 256, 4096, PreprocessSpec(mean=(0.5, 0.4, 0.3))),
+    PromptSpec(train_form="train"),
+    BoxSpec(bins=1000, labels="truncated"),
+    context=4096,
+)
+
+
+def test_a_specification_survives_its_json() -> None:
+    assert ModelSpec.from_json(json.loads(json.dumps(SPEC.to_json()))) == SPEC
+
+
+def test_unknown_keys_are_ignored() -> None:
+    values = SPEC.to_json()
+    values["vision"]["preprocess"]["mood"] = values["prompt"]["mood"] = values["mood"] = "good"
+
+    assert ModelSpec.from_json(values) == SPEC
+
+
+@pytest.mark.parametrize("key", ["vision", "prompt", "boxes", "context"])
+def test_a_missing_part_is_named(key: str) -> None:
+    values = SPEC.to_json()
+    del values[key]
+
+    with pytest.raises(InputError, match=key):
+        ModelSpec.from_json(values)
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("vision", {"image_size": 0}),
+        ("vision", {"tokens": "many"}),
+        ("prompt", {"template": "chatml"}),
+        ("prompt", {"train_form": "both"}),
+        ("boxes", {"labels": "ceiled"}),
+        ("boxes", {"bins": "hundred"}),
+        ("vision", {"preprocess": {"resize": "cv2-area"}}),
+        ("vision", {"preprocess": {"fit": "crop"}}),
+        ("vision", {"preprocess": {"std": [0.0, 1.0, 1.0]}}),
+        ("vision", {"preprocess": {"mean": [0.5]}}),
+    ],
+    ids=str,
+)
+def test_an_unknown_value_is_refused(part: str, change: dict[str, Any]) -> None:
+    values = SPEC.to_json()
+    values[part] |= change
+
+    with pytest.raises(InputError):
+        ModelSpec.from_json(values)

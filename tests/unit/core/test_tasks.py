@@ -1,0 +1,81 @@
+"""What can be asked, in the words that the published models know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from skyeye_edge.core.boxes import BoxSpec
+from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.tasks import (
+    Ask,
+    Caption,
+    Classify,
+    Describe,
+    Detect,
+    Ground,
+    Identify,
+    Task,
+    instruction,
+    max_tokens,
+    task_name,
+)
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "words", "tokens"),
+    [
+        (Caption(), "caption", "[caption] please describe this image?", 64),
+        (Describe(), "describe", "please describe this image in details", 256),
+        (
+            Describe(boxes=True), "describe",
+            "[grounding] please describe this image in details", 256,
+        ),
+        (
+            Classify(("port", "sea")), "classify",
+            "[vqa] which of these is this image: port, sea?", 32,
+        ),
+        (Ground("a boat"), "ground", "[refer] give me the location of a boat", 48),
+        (Detect("ship"), "detect", "[detection] ship", 512),
+        (
+            Identify((10, 20, 100, 50)), "identify",
+            "[identify] what object is in this location {<10><40><100><100>}", 32,
+        ),
+        (Ask("how many?"), "ask", "[vqa] how many?", 64),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_task_has_its_name_words_and_limit(
+    task: Task, name: str, words: str, tokens: int
+) -> None:
+    assert task_name(task) == name
+    assert instruction(task, (100, 50), BoxSpec()) == words
+    assert max_tokens(task) == tokens
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: Ground(" "), id="a blank phrase"),
+        pytest.param(lambda: Ask(""), id="no question"),
+        pytest.param(lambda: Detect("a<p>b"), id="marks of the box syntax"),
+        pytest.param(lambda: Detect("{"), id="a brace"),
+        pytest.param(lambda: Classify(()), id="no names"),
+        pytest.param(lambda: Classify(("a", "a")), id="one name twice"),
+        pytest.param(lambda: Classify(("a", "")), id="an empty name"),
+        pytest.param(lambda: Identify((2, 0, 1, 1)), id="swapped corners"),
+        pytest.param(lambda: Identify((0, 0, float("nan"), 1)), id="not a number"),
+    ],
+)
+def test_a_task_that_makes_no_sense_cannot_be_made(make: Callable[[], Any]) -> None:
+    with pytest.raises(InputError):
+        make()
+
+
+def test_names_may_come_as_a_list() -> None:
+    names: Any = ["port", "sea"]
+
+    assert Classify(names) == Classify(("port", "sea"))
+    assert hash(Classify(names)) == hash(Classify(("port", "sea")))
