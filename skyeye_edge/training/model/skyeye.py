@@ -138,7 +138,8 @@ class SkyEyeModel(nn.Module):
                 f"{folder}: not a usable checkpoint: {error}. "
                 "Make one with `skyeye-edge merge RUN -o CHECKPOINT`"
             ) from error
-        return model.eval()
+        model.eval()
+        return model
 
     def _load_part(self, path: Path, prefixes: tuple[str, ...]) -> None:
         wanted = {

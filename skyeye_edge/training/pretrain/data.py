@@ -144,9 +144,14 @@ def read_boxed(folder: Path, split: str) -> list[Boxed]:
         for entry in entries:
             if entry["split"] == split and entry["boxes"]:
                 rgb = _read(file.parent / "images" / entry["file"])
-                objects = tuple((tuple(map(float, b["bbox"])), b["label"]) for b in entry["boxes"])
+                objects = tuple((_corners(b["bbox"]), b["label"]) for b in entry["boxes"])
                 found.append(Boxed(rgb, objects, labels))
     return found
+
+
+def _corners(values: Sequence[float]) -> XYXY:
+    x1, y1, x2, y2 = values
+    return float(x1), float(y1), float(x2), float(y2)
 
 
 def _read(path: Path) -> RGB:
@@ -160,7 +165,8 @@ def build_targets(
     """Class lists of the throw-away heads; words stand in at least 30 images."""
     words = Counter(w for item in captioned for w in {w for c in item.captions for w in c.split()})
     kept = tuple(sorted(w for w, n in words.items() if n >= 30 and w.isalpha() and w not in STOP))
-    labels = {label for item in (*boxed, *drawn) for _, label in item.objects}
+    things = [item.objects for item in boxed] + [item.objects for item in drawn]
+    labels = {label for objects in things for _, label in objects}
     return Targets(tuple(sorted({item.scene for item in captioned})), kept, tuple(sorted(labels)))
 
 

@@ -19,7 +19,7 @@ def initialise_tower(tower: EvaVit, generator: torch.Generator) -> None:
     """
     width, heads = tower.config.width, tower.config.heads
     for block in tower.blocks:
-        attention = block.attn  # type: ignore[union-attr]
+        attention = block.attn
         queries, keys = [], []
         for _ in range(heads):
             query, key = _factors(width, width // heads, 0.7, 0.7, generator)
@@ -28,8 +28,8 @@ def initialise_tower(tower: EvaVit, generator: torch.Generator) -> None:
         output, value = _factors(width, width, 0.4, -0.4, generator)
         scale = (width // heads) ** 0.25  # the attention divides by sqrt(head width)
         weight = torch.cat([torch.cat(queries) * scale, torch.cat(keys) * scale, value])
-        attention.qkv.weight.data.copy_(weight)  # type: ignore[union-attr,operator]
-        attention.proj.weight.data.copy_(output.T)  # type: ignore[union-attr,operator]
+        attention.qkv.weight.data.copy_(weight)
+        attention.proj.weight.data.copy_(output.T)
     nn.init.normal_(tower.cls_token, std=0.02, generator=generator)
     tower.pos_embed.data[0, 1:] = 0.3 * sine_cosine(tower.config.grid, width)
 

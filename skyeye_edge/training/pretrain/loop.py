@@ -52,7 +52,8 @@ class Progress:
 
 def build_optimisers(model: SkyEyeModel, heads: Heads) -> list[torch.optim.Optimizer]:
     """Muon for hidden matrices, AdamW for embeddings, heads, filters and vectors."""
-    matrices, vectors = [], list(heads.parameters())
+    matrices: list[nn.Parameter] = []
+    vectors: list[nn.Parameter] = list(heads.parameters())
     for name, parameter in model.named_parameters():
         hidden = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
         (matrices if hidden else vectors).append(parameter)

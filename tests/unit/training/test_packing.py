@@ -31,7 +31,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> SkyEyeModel:
     ]
     corpus = [" ".join(chance.choices(words, k=8)) for _ in range(500)]
     file = tmp_path_factory.mktemp("vocabulary") / "tokenizer.model"
-    return build_model(train_vocabulary(corpus, file, 600, 100), seed=0).eval()
+    model = build_model(train_vocabulary(corpus, file, 600, 100), seed=0)
+    model.eval()
+    return model
 
 
 def test_a_box_edge_is_one_token(model: SkyEyeModel) -> None:
