@@ -30,7 +30,9 @@ def _value(value: object) -> bytes:
         case str():
             return struct.pack("<I", 8) + _text(value.encode())
         case [bytes(), *_]:
-            return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(_text, value))
+            return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(
+                _text(each) for each in value if isinstance(each, bytes)
+            )
         case [*numbers]:
             return struct.pack(f"<IIQ{len(numbers)}f", 9, 6, len(numbers), *numbers)
     raise TypeError(value)

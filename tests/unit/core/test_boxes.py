@@ -24,9 +24,7 @@ from skyeye_edge.core.boxes import (
 from skyeye_edge.core.errors import InputError
 
 SPECS = [
-    BoxSpec(bins=bins, labels=labels)
-    for bins in (100, 1000)
-    for labels in ("rounded", "truncated")  # type: ignore[assignment]  # a tuple widens to str
+    BoxSpec(bins=bins, labels=labels) for bins in (100, 1000) for labels in ("rounded", "truncated")
 ]
 specs = st.sampled_from(SPECS)
 sizes = st.integers(1, 8192)

@@ -41,7 +41,7 @@ def frame(index: int = 120, time: float = 4.004, source: str = "cam1") -> Frame:
 
 
 def answer(*results: Any, **changes: Any) -> AnswerEvent:
-    values = {"timing_ms": {"encode": 1.23456}, "model": MODEL} | changes
+    values: dict[str, Any] = {"timing_ms": {"encode": 1.23456}, "model": MODEL} | changes
     return build_answer([frame()], results, Counts(30, 28, {"busy": 1}), NOON, **values)
 
 

@@ -37,7 +37,8 @@ def test_pixel_values_equal_those_of_the_published_processor(shared: Path) -> No
 def test_any_picture_becomes_one_square_of_floats(width: int, height: int) -> None:
     pixels = preprocess(picture(width, height), VisionSpec(28, 1, 8))
 
-    assert (pixels.shape, pixels.dtype) == ((1, 3, 28, 28), np.float32)
+    assert pixels.shape == (1, 3, 28, 28)
+    assert pixels.dtype == np.float32
     assert np.isfinite(pixels).all()
 
 

@@ -36,21 +36,39 @@ def turns_of(case: Case) -> list[Turn]:
     return [(question, answer) for question, answer in case["turns"]]
 
 
+def word_of(segment: Segment) -> str:
+    match segment:
+        case Text(text=text):
+            return text
+        case Control(token=token):
+            return WRITTEN[token]
+        case ImageSlot():
+            return "<ImageHere>"
+
+
 def written(segments: Sequence[Segment]) -> str:
-    shown = {Text: lambda s: s.text, Control: lambda s: WRITTEN[s.token]}
-    return "".join(shown.get(type(s), lambda _: "<ImageHere>")(s) for s in segments)
+    return "".join(word_of(segment) for segment in segments)
+
+
+def ids_of_one(segment: Segment, encode: Encode) -> list[int]:
+    match segment:
+        case Text(text=text):
+            return encode(text)
+        case Control(token=token):
+            return [IDS[token]]
+        case ImageSlot():
+            return [-200]
 
 
 def ids_of(segments: Sequence[Segment], encode: Encode) -> list[int]:
-    found = {Text: lambda s: encode(s.text), Control: lambda s: [IDS[s.token]]}
-    return [token for s in segments for token in found.get(type(s), lambda _: [-200])(s)]
+    return [token for segment in segments for token in ids_of_one(segment, encode)]
 
 
 def learnt(segments: Sequence[Segment], encode: Encode) -> list[bool]:
     return [
         isinstance(segment, (Text, Control)) and segment.answer
         for segment in segments
-        for _ in ids_of([segment], encode)
+        for _ in ids_of_one(segment, encode)
     ]
 
 
