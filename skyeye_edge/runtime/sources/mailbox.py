@@ -49,9 +49,9 @@ class Mailbox:
         with self._changed:
             self._add(item)
             if self._frames() > self._slots:
-                self._leave(next(i for i in self._items if isinstance(i, Frame)), "busy")
+                self._drop_oldest(Frame, "busy")
             elif len(self._items) - self._frames() > MOST_CHANGES:
-                self._leave(next(i for i in self._items if isinstance(i, SourceChange)), "")
+                self._drop_oldest(SourceChange, "")
 
     def count(self, counts: Counts) -> None:
         """Note what happened between two items."""
@@ -77,8 +77,8 @@ class Mailbox:
         with self._changed:
             if self._stopped_at is None:
                 self._stopped_at = self._clock()
-                for frame in [item for item in self._items if isinstance(item, Frame)]:
-                    self._leave(frame, "closed")
+                while self._frames():
+                    self._drop_oldest(Frame, "closed")
             self._changed.notify_all()
 
     def _frames(self) -> int:
@@ -92,8 +92,11 @@ class Mailbox:
         self._carry = Counts()
         self._changed.notify_all()
 
-    def _leave(self, item: Item, cause: str) -> None:
-        place = next(place for place, other in enumerate(self._items) if other is item)
+    def _drop_oldest(self, kind: type[Item], cause: str) -> None:
+        """Take the oldest item of a kind out and fold its counts into its successor."""
+        place, item = next(
+            (place, item) for place, item in enumerate(self._items) if isinstance(item, kind)
+        )
         gone = item.before + Counts(1, 0, {cause: 1}) if isinstance(item, Frame) else item.before
         del self._items[place]
         if place < len(self._items):

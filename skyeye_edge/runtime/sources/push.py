@@ -88,6 +88,8 @@ class Push:
                 raise InputError(f"{self.name}: already being read; make another Push")
             self._read = True
             self._sampler = Sampler(every)
+            if self._index:  # a frame was pushed before anybody asked: the next is due after it
+                self._sampler.is_due(self._time)
         while True:
             item = self._box.take()
             yield item

@@ -1,0 +1,214 @@
+"""Events as JSON Lines and subtitles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import pysubs2
+import pytest
+
+from skyeye_edge.core.boxes import Box
+from skyeye_edge.core.errors import InputError, SkyEyeError
+from skyeye_edge.core.events import Event, build_answer, build_state, build_summary
+from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.core.results import (
+    ClassifyResult,
+    DetectResult,
+    GroundResult,
+    TaskResult,
+    TextResult,
+)
+from skyeye_edge.runtime.sinks.captions import CaptionFormat, CaptionSink, write_captions
+from skyeye_edge.runtime.sinks.cues import answer_lines, build_cues, clock
+from skyeye_edge.runtime.sinks.jsonl import JsonlSink
+from skyeye_edge.runtime.sinks.output import replacing
+
+UTC = datetime(2026, 11, 21, tzinfo=timezone.utc)
+BOX = Box((1, 2, 3, 4), 0.5)
+
+
+def answer(time: float, *results: TaskResult) -> Event:
+    frame = Frame(np.zeros((6, 8, 3), np.uint8), time, int(time * 10), source="clip.mp4")
+    return build_answer([frame], results, Counts(1), UTC, timing_ms={}, model={"name": "m"})
+
+
+def caption(text: str) -> TextResult:
+    return TextResult("caption", "text", text)
+
+
+END = build_state(SourceChange("ENDED", "end of file", 0, 5.0), "clip.mp4", UTC)
+SUMMARY = build_summary(Counts(2), 2, UTC, source="clip.mp4")
+FLIGHT = [
+    answer(0.0, caption("a harbour & <boats>")),
+    answer(2.5, caption("eine Straße --> links"), GroundResult("a boat", "absent", ())),
+    END,
+    SUMMARY,
+]
+
+
+@pytest.mark.parametrize(
+    ("results", "lines"),
+    [
+        pytest.param([caption("a road")], ("a road",), id="caption"),
+        pytest.param([caption("a\n road ")], ("a road",), id="one line per text"),
+        pytest.param([caption("")], (), id="no words"),
+        pytest.param(
+            [TextResult("ask", "text", "yes", question="Is it wet?")], ("Is it wet? yes",), id="ask"
+        ),
+        pytest.param([ClassifyResult("harbour", "text")], ("harbour",), id="classify"),
+        pytest.param(
+            [
+                GroundResult("a boat", "found", (BOX,), score=0.5),
+                caption("a quay"),
+                GroundResult("a tank", "absent", ()),
+                DetectResult("car", "found", (BOX, BOX)),
+            ],
+            ("a quay", "a boat: found (0.50) | a tank: absent | car: 2"),
+            id="phrases come last, on one line",
+        ),
+    ],
+)
+def test_an_answer_is_shown_as_texts_and_one_line_of_phrases(
+    results: list[TaskResult], lines: tuple[str, ...]
+) -> None:
+    assert answer_lines(tuple(results)) == lines
+
+
+def test_a_cue_lasts_until_the_next_answer_and_the_last_one_until_the_video_ends() -> None:
+    cues = list(build_cues(FLIGHT))
+
+    assert [(cue.start, cue.end) for cue in cues] == [(0.0, 2.5), (2.5, 5.0)]
+
+
+def test_the_last_cue_of_a_torn_recording_ends_all_the_same() -> None:
+    cues = list(build_cues(FLIGHT[:2]))
+
+    assert [(cue.start, cue.end) for cue in cues] == [(0.0, 2.5), (2.5, 12.5)]
+
+
+def test_an_answer_without_words_ends_the_cue_before_it() -> None:
+    cues = list(build_cues([answer(0.0, caption("a road")), answer(1.0, caption("")), END]))
+
+    assert [(cue.start, cue.end, cue.lines) for cue in cues] == [(0.0, 1.0, ("a road",))]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "00:00:00.000"),
+        (59.9996, "00:01:00.000"),
+        (3661.5, "01:01:01.500"),
+        (-1, "00:00:00.000"),
+    ],
+)
+def test_times_are_written_to_the_millisecond(seconds: float, text: str) -> None:
+    assert clock(seconds, ".") == text
+
+
+@pytest.mark.parametrize("kind", ["vtt", "srt"])
+def test_an_independent_reader_gets_times_and_words_back(
+    kind: CaptionFormat, tmp_path: Path
+) -> None:
+    path = tmp_path / f"flight.{kind}"
+
+    write_captions(FLIGHT, path, kind)
+
+    read = pysubs2.load(str(path), format_=kind)
+    assert [(cue.start, cue.end) for cue in read] == [(0, 2500), (2500, 5000)]
+    assert "Straße" in read[1].plaintext
+    assert read[1].plaintext.endswith("a boat: absent")
+    assert path.read_text("utf-8").count("-->") == 2
+
+
+@pytest.mark.parametrize("kind", ["vtt", "srt"])
+def test_a_subtitle_file_written_while_watching_equals_the_one_written_afterwards(
+    kind: CaptionFormat, tmp_path: Path
+) -> None:
+    write_captions(FLIGHT, tmp_path / "whole", kind)
+
+    with closing(CaptionSink(tmp_path / "grown", kind)) as sink:
+        for event in FLIGHT:
+            sink.write(event)
+
+    assert (tmp_path / "grown").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_a_cue_is_on_the_disk_as_soon_as_its_end_is_known(tmp_path: Path) -> None:
+    sink = CaptionSink(tmp_path / "live.srt", "srt")
+    for event in FLIGHT[:2]:
+        sink.write(event)
+
+    written = (tmp_path / "live.srt").read_text("utf-8")
+
+    assert written == "1\n00:00:00,000 --> 00:00:02,500\na harbour & (boats)\n\n"
+    sink.close()
+    sink.close()
+
+
+def test_every_event_is_a_line_that_can_be_read_at_once(tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path / "events.jsonl")
+    read: list[str] = []
+    for event in FLIGHT:
+        sink.write(event)
+        read.append(
+            json.loads((tmp_path / "events.jsonl").read_text("utf-8").splitlines()[-1])["type"]
+        )
+
+    assert read == ["answer", "answer", "state", "summary"]
+    sink.close()
+    sink.close()
+
+
+def test_lines_are_appended_to_an_earlier_run_or_replace_it(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    lengths = []
+    for append in (False, True, False):
+        with closing(JsonlSink(path, append=append)) as sink:
+            sink.write(END)
+        lengths.append(len(path.read_text("utf-8").splitlines()))
+
+    assert lengths == [1, 2, 1]
+
+
+OPENERS: list[Callable[[Path], object]] = [
+    lambda path: JsonlSink(path),
+    lambda path: CaptionSink(path, "vtt"),
+    lambda path: write_captions(FLIGHT, path, "srt"),
+]
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_path_that_cannot_be_written_is_a_wrong_request(
+    opener: Callable[[Path], object], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(InputError, match="cannot be written") as caught:
+        opener(tmp_path / "file" / "events")
+
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("opener", OPENERS[:2])
+def test_a_full_disk_is_named_as_such(opener: Callable[[Path], JsonlSink]) -> None:
+    with pytest.raises(SkyEyeError, match="disk is full"):
+        sink = opener(Path("/dev/full"))
+        sink.write(FLIGHT[0])
+        sink.write(FLIGHT[1])
+
+
+def test_a_failure_leaves_the_old_file_whole_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "captions.vtt"
+    path.write_text("old")
+
+    with pytest.raises(ZeroDivisionError), replacing(path) as part:
+        part.write_text("half")
+        raise ZeroDivisionError
+
+    assert [file.name for file in tmp_path.iterdir()] == ["captions.vtt"]
+    assert path.read_text() == "old"

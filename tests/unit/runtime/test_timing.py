@@ -1,0 +1,85 @@
+"""When frames are, and which of them are due."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skyeye_edge.core.errors import InputError
+from skyeye_edge.runtime.sources.timing import MediaClock, Sampler
+
+
+def due(every: float, times: list[float]) -> list[float]:
+    """The times that a new sampler chooses."""
+    sampler = Sampler(every)
+    return [time for time in times if sampler.is_due(time)]
+
+
+@pytest.mark.parametrize(
+    ("every", "times", "chosen"),
+    [
+        pytest.param(0.0, [0.0, 0.0, 0.1], [0.0, 0.0, 0.1], id="zero is every frame"),
+        pytest.param(1.0, [0.0, 0.4, 0.9999999, 1.2], [0.0, 0.9999999], id="rounded stamps"),
+        pytest.param(1.0, [0.5, 1.4, 1.5, 2.6], [0.5, 1.5, 2.6], id="counted from the first frame"),
+        pytest.param(
+            1.0, [0.0, 3.7, 3.9, 4.0], [0.0, 3.7, 4.0], id="a gap does not shift the grid"
+        ),
+        pytest.param(1.0, [5.0, 0.0, 0.5, 1.0], [5.0, 0.0, 1.0], id="a source that begins anew"),
+    ],
+)
+def test_the_first_frame_of_each_interval_is_due(
+    every: float, times: list[float], chosen: list[float]
+) -> None:
+    assert due(every, times) == chosen
+
+
+@given(
+    every=st.floats(0.1, 10),
+    steps=st.lists(st.floats(0.001, 5), min_size=1, max_size=50),
+)
+def test_no_interval_has_two_due_frames_and_the_first_frame_is_always_due(
+    every: float, steps: list[float]
+) -> None:
+    times = [sum(steps[:count]) for count in range(len(steps) + 1)]
+
+    chosen = due(every, times)
+
+    slots = [int((time - times[0] + 1e-6) / every) for time in chosen]
+    assert chosen[0] == times[0]
+    assert len(set(slots)) == len(slots)
+
+
+@pytest.mark.parametrize("every", [-1.0, float("nan"), float("inf")])
+def test_an_interval_that_is_no_duration_is_refused(every: float) -> None:
+    with pytest.raises(InputError, match="seconds between answers"):
+        Sampler(every)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "times", "restarts"),
+    [
+        pytest.param([7.0, 7.5, 9.0], [0.0, 0.5, 2.0], 0, id="from the first frame on"),
+        pytest.param([None, 1.0, 1.1], [0.0, 0.0, 0.1], 0, id="first stamp missing"),
+        pytest.param([1.0, None, 1.2], [0.0, 0.1, 0.2], 0, id="stamp missing on the way"),
+        pytest.param([5.0, 5.1, 0.0, 0.1], [0.0, 0.1, 0.2, 0.3], 1, id="sender began anew"),
+        pytest.param([5.0, 5.1, 9.0, 9.1], [0.0, 0.1, 0.2, 0.3], 1, id="a jump is not believed"),
+    ],
+)
+def test_media_time_runs_on_whatever_the_stamps_do(
+    stamps: list[float | None], times: list[float], restarts: int
+) -> None:
+    clock = MediaClock(jump=2.0)
+
+    told = [clock.tell(stamp, 0.1) for stamp in stamps]
+
+    assert told == pytest.approx(times)
+    assert clock.restarts == restarts
+
+
+def test_a_file_may_stand_still_for_as_long_as_it_likes() -> None:
+    clock = MediaClock()
+
+    told = [clock.tell(stamp, 0.04) for stamp in (0.0, 600.0)]
+
+    assert (told, clock.restarts) == ([0.0, 600.0], 0)
