@@ -125,7 +125,7 @@ def measure_prefix(bundle: Path | None, video: Path, frames: int = 40) -> dict[s
     """Milliseconds for both questions about a frame: beginning shared, and computed again."""
     opened = sky.open_bundle(bundle)
     variant = opened.manifest.language_variant()
-    options = ContextOptions(cells=opened.spec.context)
+    options = ContextOptions(length=opened.spec.context)
     language = LanguageModel(opened.language_file(variant), options)
     times: dict[str, list[float]] = {"shared": [], "again": []}
     prefills: dict[str, list[float]] = {"shared": [], "again": []}

@@ -19,8 +19,14 @@ from skyeye_edge.core.errors import BackendError, InputError
 from skyeye_edge.core.preprocess import VisualTokens
 from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text
 from skyeye_edge.core.reply import Reply, Stopped
-from skyeye_edge.runtime.libllama import ContextOptions, LlamaContext, LlamaModel, Logits
-from skyeye_edge.runtime.prefix_cache import LiveSequence, PrefixCache, Run
+from skyeye_edge.runtime.libllama import (
+    UNKNOWN,
+    ContextOptions,
+    LlamaContext,
+    LlamaModel,
+    Logits,
+)
+from skyeye_edge.runtime.prefix_cache import ImageRun, LiveSequence, PrefixCache, Run, TokenRun
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +101,7 @@ class LanguageModel:
             self._model.close()
             raise
         self.cache = PrefixCache(self._context)
-        self.context = options.cells
+        self.context = options.length  # positions of a prompt and its answer
         self.seconds = {"prefill": 0.0, "generate": 0.0}  # spent since it was opened
 
     @cached_property
@@ -123,35 +129,43 @@ class LanguageModel:
 
     def _answer(self, request: Request) -> Reply:
         started = time.perf_counter()
-        prompt = [self._run(segment, request.images) for segment in request.segments]
-        prompt = [run for run in prompt if run.content]
-        length = sum(len(run.content) for run in prompt)
+        prompt = self._runs(request)
+        length = sum(map(len, prompt))
         if length >= self.context:
             raise InputError(
                 f"the prompt has {length:,} positions, the model's context {self.context:,}, and "
                 "the answer needs some of them: ask a shorter question, or begin a new chat"
             )
         limit = min(request.max_tokens, self.context - length)
-        with self.cache.sequence(prompt, length + limit) as live:
-            logits = _prefill(live, prompt)
+        with self.cache.sequence(prompt) as (live, logits):
             prefilled = time.perf_counter()
-            self.seconds["prefill"] += prefilled - started
             reply = self._continue(live, logits, request, limit)
+        self.seconds["prefill"] += prefilled - started
         self.seconds["generate"] += time.perf_counter() - prefilled
         return reply
 
-    def _run(self, segment: Segment, images: Sequence[EncodedImage]) -> Run:
-        match segment:
-            case Text(text=text):
-                ids = self._model.tokenise(text)
-            case Control(token=token):
-                ids = [{"bos": self._model.bos, "end": self._model.end, "unk": 0}[token]]
-            case ImageSlot(index=index):
-                image = images[index]
-                return Run(
-                    tuple((image.key, row) for row in range(len(image.tokens))), image.tokens
-                )
-        return Run(tuple(ids), np.array(ids, np.int32))
+    def _runs(self, request: Request) -> list[Run]:
+        """The prompt as runs: images, and the tokens between them up to the next turn."""
+        runs: list[Run] = []
+        tokens: list[int] = []
+        for segment in request.segments:
+            match segment:
+                case Text(text=text):
+                    tokens += self._model.tokenise(text)
+                case Control(token="bos"):
+                    if set(tokens) - {self._model.bos}:  # a turn ends here
+                        runs.append(TokenRun(tuple(tokens)))
+                        tokens = []
+                    tokens.append(self._model.bos)
+                case Control(token="end"):
+                    tokens.append(self._model.end)
+                case Control():
+                    tokens.append(UNKNOWN)
+                case ImageSlot(index=index):
+                    image = request.images[index]
+                    runs += [TokenRun(tuple(tokens)), ImageRun(image.key, image.tokens)]
+                    tokens = []
+        return [run for run in (*runs, TokenRun(tuple(tokens))) if len(run)]
 
     def _continue(self, live: LiveSequence, logits: Logits, request: Request, limit: int) -> Reply:
         if request.automaton is not None:
@@ -211,30 +225,6 @@ class LanguageModel:
         """Free context and weights, in this order. Closing twice is fine."""
         self._context.close()
         self._model.close()
-
-
-def _prefill(live: LiveSequence, prompt: Sequence[Run]) -> Logits:
-    """Compute what `live` does not hold of the prompt; neighbouring tokens in one go."""
-    logits: Logits | None = None
-    done = len(live)
-    for run in _joined(prompt):
-        fresh = run.content[done:]
-        if fresh:
-            logits = live.append(Run(fresh, run.rows[done:]))
-        done = max(0, done - len(run.content))
-    if logits is None:
-        raise InputError("a prompt must end in text: after an image alone nothing can be said")
-    return logits
-
-
-def _joined(prompt: Sequence[Run]) -> list[Run]:
-    joined: list[Run] = []
-    for run in prompt:
-        if joined and joined[-1].rows.ndim == run.rows.ndim == 1:
-            before = joined.pop()
-            run = Run(before.content + run.content, np.concatenate([before.rows, run.rows]))
-        joined.append(run)
-    return joined
 
 
 class _Chooser:

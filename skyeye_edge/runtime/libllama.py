@@ -10,6 +10,7 @@ import ctypes
 import functools
 import os
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ import numpy.typing as npt
 
 from skyeye_edge.core.errors import BackendError, ClosedError, InputError, needs
 
-TokenIds = npt.NDArray[np.int32]
 Logits = npt.NDArray[np.float32]  # (V,), overwritten by the next decode
 
 SUPPORTED = "llama-cpp-python>=0.3.36,<0.4"
+UNKNOWN = 0  # token id in every sentencepiece model
 BATCH = 512  # tokens of one llama_decode; more would end the process, so longer runs are cut
 MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ; one more and no context is made
 
@@ -168,10 +169,9 @@ class LlamaModel:
 class ContextOptions:
     """Size and arithmetic of a context."""
 
-    cells: int  # positions that all sequences together may hold
-    sequences: int = 4
-    threads: int = 1  # for single tokens
-    prefill_threads: int = 1  # for runs of tokens
+    length: int  # positions of each sequence
+    sequences: int = 4  # each has memory of its own
+    threads: int = 1
     exact: bool = False  # KV in float32: with it, results equal PyTorch's
 
 
@@ -179,22 +179,23 @@ class LlamaContext:
     """KV memory and the calls that fill it; to be used by one thread at a time."""
 
     def __init__(self, model: LlamaModel, options: ContextOptions) -> None:
-        if not (options.cells > 0 and 0 < options.sequences <= MAX_SEQUENCES):
+        if not (options.length > 0 and 0 < options.sequences <= MAX_SEQUENCES):
             raise BackendError(
-                f"context: {options.cells} cells, {options.sequences} sequences; "
+                f"context: {options.sequences} sequences of {options.length} positions; "
                 f"at least 1 of each, at most {MAX_SEQUENCES} sequences"
             )
         lib = library()
         params = lib.llama_context_default_params()
-        params.n_ctx = options.cells
+        params.n_ctx = options.length * options.sequences
         params.n_batch = params.n_ubatch = BATCH
         params.n_seq_max = options.sequences
         params.n_outputs_max = options.sequences  # only the last token of a run gives logits
-        params.n_threads, params.n_threads_batch = options.threads, options.prefill_threads
+        params.n_threads = params.n_threads_batch = options.threads
         params.type_k = params.type_v = _F32 if options.exact else _F16
-        # Flash attention adds up in float16: answers would depend on what else is in memory.
+        # Flash attention adds up in float16: far from the checkpoint, and no faster on a CPU.
         params.flash_attn_type = _FLASH_OFF
-        params.kv_unified = True  # a shared beginning is stored once, and may be copied in part
+        # In one memory for all, sums would run in another order for every place a sequence gets.
+        params.kv_unified = False
         params.no_perf = True
         _log.clear()
         self._handle = lib.llama_init_from_model(model.handle, params)
@@ -215,7 +216,7 @@ class LlamaContext:
         self._sequence = np.zeros(1, np.int32)
         self._sequences = np.full(BATCH, self._sequence.ctypes.data, np.uintp)
         self._outputs = np.zeros(BATCH, np.int8)
-        self._numbers = np.arange(self.options.cells + BATCH, dtype=np.int32)
+        self._numbers = np.arange(self.options.length + BATCH, dtype=np.int32)
         shared = {
             "pos": self._positions.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
             "n_seq_id": self._ones.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
@@ -247,7 +248,7 @@ class LlamaContext:
         self._decode(self._token_batch, sequence, 1, True)
         return self._view()
 
-    def decode_tokens(self, sequence: int, position: int, tokens: TokenIds) -> Logits:
+    def decode_tokens(self, sequence: int, position: int, tokens: Sequence[int]) -> Logits:
         """Append a run of tokens (at least one) from `position` on; logits after the last one."""
         self._check(sequence, position, len(tokens))
         for begin in range(0, len(tokens), BATCH):
@@ -282,19 +283,20 @@ class LlamaContext:
         library().llama_memory_seq_rm(self._memory, sequence, begin, -1)
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Let `target` share the first `length` positions of `source`; it must be empty before."""
+        """Fill the empty sequence `target` with all `length` positions of `source`."""
         self._check(source, 0, length)
         self._check(target, 0, length)
-        library().llama_memory_seq_cp(self._memory, source, target, 0, length)
+        # a part of a sequence would end the process here: cut the target afterwards
+        library().llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
     def _check(self, sequence: int, position: int, count: int) -> None:
         if self._handle is None:
             raise ClosedError("the language model is closed")
         if not 0 <= sequence < self.options.sequences:
             raise BackendError(f"sequence {sequence}: there are {self.options.sequences}")
-        if position < 0 or position + count > self.options.cells:
+        if position < 0 or position + count > self.options.length:
             raise BackendError(
-                f"positions {position} to {position + count}: the context has {self.options.cells}"
+                f"positions {position} to {position + count}: the context has {self.options.length}"
             )
 
     def _place(self, position: int, count: int) -> None:

@@ -52,6 +52,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Images = ImageLike | Sequence[ImageLike]  # one image, or the frames of a clip
 _Result = TypeVar("_Result", TextResult, ClassifyResult, GroundResult, DetectResult)
 
+SEQUENCES = 4  # prompts whose beginnings are remembered; of a large model it is one
 _LARGE_LANGUAGE, _LARGE_VISION = 256 * 2**20, 16 * 2**20  # bytes; below, one thread is best
 
 
@@ -315,7 +316,10 @@ def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel
     if options.strict:
         threads = 1
     context = ContextOptions(
-        cells=bundle.spec.context, threads=threads, prefill_threads=threads, exact=options.strict
+        length=bundle.spec.context,
+        sequences=SEQUENCES if path.stat().st_size < _LARGE_LANGUAGE else 1,
+        threads=threads,
+        exact=options.strict,
     )
     return LanguageModel(path, context, gpu=gpu)
 
