@@ -109,4 +109,5 @@ def tiny(tiny_bundle: Path) -> Iterator[Model]:
 @pytest.fixture(scope="session")
 def demo_clip() -> Path:
     """The packaged clip: a flight over the synthetic world."""
-    return REPO / "skyeye_edge" / "assets" / "demo.mp4"
+    given = os.environ.get("SKYEYE_TEST_CLIP")
+    return Path(given) if given else REPO / "skyeye_edge" / "assets" / "demo.mp4"

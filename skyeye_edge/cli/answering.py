@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from skyeye_edge.runtime.model import Model
 
 FORMATS = ("vtt", "srt", "jsonl")
+GOOD_ENDS = ("end of file", "end of folder")  # any other cause: what is there was not all there is
 
 
 def add_answering(
@@ -122,8 +123,17 @@ def answer_image(model: Model, path: Path, tasks: Sequence[Task], args: argparse
 
 
 def answer_video(model: Model, path: Path, tasks: Sequence[Task], args: argparse.Namespace) -> int:
-    """One line per asked frame, and the files; 130 if Ctrl-C ended it early."""
+    """One line per asked frame, and the files; 1 if the video breaks off, 130 after Ctrl-C."""
+    from skyeye_edge.core.events import StateEvent
     from skyeye_edge.runtime.captioning import Outputs, caption_file
+
+    end = ""
+
+    def take(event: Event) -> None:
+        nonlocal end
+        show(event, as_json=args.json)
+        if isinstance(event, StateEvent):
+            end = event.cause
 
     wanted: tuple[Format, ...] = args.formats
     outputs = Outputs.in_folder(args.output, path.stem, wanted, annotate=args.annotate)
@@ -135,13 +145,17 @@ def answer_video(model: Model, path: Path, tasks: Sequence[Task], args: argparse
             tasks,
             every=args.every,
             resume=args.resume,
-            on_event=lambda event: show(event, as_json=args.json),
+            on_event=take,
             on_progress=tell,
         )
     note(args, report(path, done))
     if done.interrupted:
         raise KeyboardInterrupt
-    return 0
+    if end in GOOD_ENDS:
+        return 0
+    if args.quiet:  # otherwise the log has said so
+        print(f"{path.name}: {end}", file=sys.stderr)
+    return 1
 
 
 def show(event: Event, *, as_json: bool) -> None:

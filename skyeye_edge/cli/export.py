@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from skyeye_edge.cli.options import Commands, add_command
@@ -20,10 +21,18 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="BUNDLE")
     parser.add_argument(
-        "--vision", type=names, default=("fp32", "int8"), metavar="LIST", help="of fp32,fp16,int8"
+        "--vision",
+        type=names,
+        default=("int8",),
+        metavar="LIST",
+        help="of fp32,fp16,int8; default int8",
     )
     parser.add_argument(
-        "--language", type=names, default=("Q8_0",), metavar="LIST", help="GGUF types: Q8_0,F32,..."
+        "--language",
+        type=names,
+        default=("Q8_0",),
+        metavar="LIST",
+        help="GGUF types, such as Q8_0,F32; default Q8_0",
     )
     parser.add_argument(
         "--replace", action="store_true", help="put it in the place of an existing bundle"
@@ -46,7 +55,16 @@ def run(args: argparse.Namespace) -> int:
         vision=args.vision,
         language=args.language,
         replace=args.replace,
+        tell=(lambda text: None) if args.quiet else (lambda text: print(text, file=sys.stderr)),
     )
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     for file in report.files:
         print(f"{file.name:<24} {file.size_bytes:>13,} bytes  {file.content}")
+    print(f"{'vision':<8}{'language':<10}{'answers':>8}{'equal':>8}{'ties':>6}  largest difference")
+    for row in report.parity:
+        print(
+            f"{row.vision:<8}{row.language:<10}{row.answers:>8}{row.equal:>8}{len(row.ties):>6}"
+            f"  {row.visual_tokens:.1e} (visual tokens)"
+        )
     return 0

@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from skyeye_edge import __version__
 from skyeye_edge.cli import (
@@ -56,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `skyeye-edge` script; returns the exit code."""
     args = build_parser().parse_args(argv)
     level = logging.DEBUG if args.debug else logging.ERROR if args.quiet else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     try:
-        code: int = args.run(args)
+        with log_to_stderr(level):
+            code: int = args.run(args)
     except KeyboardInterrupt:
         print("skyeye-edge: interrupted; what was written so far is valid", file=sys.stderr)
         return 130
@@ -68,6 +69,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         return report(error, debug=args.debug)
     return code
+
+
+@contextmanager
+def log_to_stderr(level: int) -> Iterator[None]:
+    """Inside the block, what our own modules log from `level` up is shown."""
+    ours, handler = logging.getLogger("skyeye_edge"), logging.StreamHandler(sys.stderr)
+    handler.setLevel(level)
+    before = ours.level
+    ours.setLevel(level)
+    ours.addHandler(handler)
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        ours.setLevel(before)
 
 
 def report(error: Exception, *, debug: bool) -> int:

@@ -4,25 +4,15 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from skyeye_edge import BundleError, InputError, __version__
 from skyeye_edge.cli import main
-from skyeye_edge.cli.main import COMMANDS, build_parser, report
+from skyeye_edge.cli.main import COMMANDS, build_parser, log_to_stderr, report
 
 HEAVY = ("numpy", "PIL", "rich", "torch", "transformers", "llama_cpp", "onnxruntime", "cv2", "av")
-
-
-@pytest.fixture(autouse=True)
-def untouched_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
-    yield
-    root.setLevel(level)
-    root.handlers = handlers
 
 
 def test_help_starts_fast() -> None:
@@ -115,6 +105,20 @@ def test_inputs_that_would_overwrite_each_others_outputs_are_refused(
 
     assert main(["caption", *map(str, files)]) == 2
     assert "'flight'" in capsys.readouterr().err
+
+
+def test_warnings_of_our_modules_are_shown_unless_the_user_wants_quiet(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = logging.getLogger("skyeye_edge.runtime.sources.file")
+
+    with log_to_stderr(logging.WARNING):
+        log.warning("a torn file")
+    with log_to_stderr(logging.ERROR):
+        log.warning("and another")
+    log.warning("after the program")
+
+    assert capsys.readouterr().err == "a torn file\n"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,352 @@
+"""The command line over the packaged model, as users meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import pytest
+from PIL import Image
+
+from skyeye_edge.cli import main
+from skyeye_edge.training.data.synthetic import render_scene
+
+TEXT_NAMED_MP4 = b"this is no video\n" * 100
+
+
+@pytest.fixture
+def folder(tmp_path: Path, demo_clip: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a clip and a photo."""
+    shutil.copy(demo_clip, tmp_path / "flight.mp4")
+    render_scene(1_000_000).image.save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def bundle(tiny_bundle: Path) -> list[str]:
+    """The options that choose the tested bundle."""
+    return ["--bundle", str(tiny_bundle)]
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    """Starts the program; what still runs at the end of the test is killed."""
+    jobs: list[subprocess.Popen[str]] = []
+
+    def begin(*argv: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "skyeye_edge", *argv]
+        job = subprocess.Popen(command, cwd=folder, stdout=-1, stderr=-1, text=True)
+        jobs.append(job)
+        return job
+
+    yield begin
+    for job in jobs:
+        job.kill()
+        job.communicate()
+
+
+def wait_for(ready: Callable[[], bool], seconds: float = 60) -> None:
+    limit = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < limit, "it did not come to that"
+        time.sleep(0.02)
+
+
+def lines_of(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_demo_writes_its_five_files_and_says_where(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", *bundle]) == 0
+
+    out = capsys.readouterr().out
+    names = ("events.jsonl", "captions.vtt", "captions.srt", "annotated.mp4", "frame.png")
+    assert sorted(path.name for path in (folder / "out/demo").iterdir()) == sorted(names)
+    assert all(f"out/demo/{name}" in out for name in names)
+    assert "commercial_use: false" in out
+
+
+def test_an_image_gives_one_line(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["caption", "photo.jpg", "--phrase", "a car", *bundle]) == 0
+
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    (line,) = captured.out.splitlines()
+    assert line.startswith("photo.jpg: ")
+    assert " | a car: " in line
+
+
+def test_json_gives_one_object_per_line(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", "photo.jpg", "--question", "Is it day?", "--json", *bundle]) == 0
+
+    (line,) = capsys.readouterr().out.splitlines()
+    event = json.loads(line)
+    assert (event["type"], event["source"]) == ("answer", "photo.jpg")
+    assert event["results"][0]["question"] == "Is it day?"
+
+
+def test_an_annotated_image_is_a_picture_of_the_same_size(folder: Path, bundle: list[str]) -> None:
+    command = ["ground", "photo.jpg", "--phrase", "a car", "--annotate", "-o", "out", *bundle]
+
+    assert main(command) == 0
+
+    with Image.open("out/photo.annotated.png") as drawn, Image.open("photo.jpg") as photo:
+        assert drawn.size == photo.size
+
+
+def test_a_video_gives_a_line_per_asked_frame_and_all_its_files(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["caption", "flight.mp4", "--every", "5", "-o", "out", *bundle]) == 0
+
+    captured = capsys.readouterr()
+    events = [json.loads(line) for line in Path("out/flight.jsonl").read_text().splitlines()]
+    answers = [event for event in events if event["type"] == "answer"]
+    assert len(captured.out.splitlines()) == len(answers) > 1
+    assert events[-1]["type"] == "summary"
+    assert events[-1]["received"] == events[-1]["answered"] + events[-1]["skipped"]
+    assert Path("out/flight.vtt").exists()
+    assert Path("out/flight.srt").exists()
+    assert "out/flight.jsonl" in captured.err
+
+
+def test_quiet_says_nothing_but_the_answers(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["caption", "flight.mp4", "--every", "9", "--quiet", *bundle]) == 0
+
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_is_captioned_image_by_image_and_a_broken_one_does_not_stop_it(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("flight.mp4").unlink()
+    Path("broken.png").write_bytes(b"no png")
+
+    assert main(["caption", ".", *bundle]) == 1
+
+    captured = capsys.readouterr()
+    assert "broken.png" in captured.err
+    assert captured.out.startswith("photo.jpg: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param("text.mp4", lambda clip: TEXT_NAMED_MP4, id="a text file named mp4"),
+        pytest.param("empty.mp4", lambda clip: b"", id="an empty file"),
+        pytest.param("photo.png", lambda clip: TEXT_NAMED_MP4, id="a text file named png"),
+    ],
+)
+def test_unusable_content_is_one_clear_line_and_1(
+    name: str,
+    content: Callable[[bytes], bytes],
+    folder: Path,
+    bundle: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path(name).write_bytes(content(Path("flight.mp4").read_bytes()))
+
+    code = main(["caption", name, "--every", "5", *bundle])
+
+    captured = capsys.readouterr()
+    assert (code, captured.out) == (1, "")
+    assert captured.err.startswith(f"skyeye-edge: {name}")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_a_truncated_video_is_answered_as_far_as_it_goes_and_ends_with_1(
+    quiet: list[str], folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # the index in front, so that the beginning can be decoded
+    front = {"movflags": "faststart"}
+    with av.open("flight.mp4") as source, av.open("cut.mp4", "w", options=front) as cut:
+        video = source.streams.video[0]
+        copy = cut.add_stream_from_template(video)
+        for packet in source.demux(video):
+            if packet.dts is not None:
+                packet.stream = copy
+                cut.mux(packet)
+    content = Path("cut.mp4").read_bytes()
+    Path("cut.mp4").write_bytes(content[: len(content) // 2])
+
+    code = main(["caption", "cut.mp4", "--every", "1", *quiet, *bundle])
+
+    captured = capsys.readouterr()
+    assert code == 1
+    assert captured.out != ""
+    assert "damaged or cut short" in captured.err
+    assert "Traceback" not in captured.err
+    assert Path("cut.vtt").exists()
+
+
+def test_an_output_folder_that_cannot_be_is_one_clear_line_and_2(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["caption", "flight.mp4", "-o", "photo.jpg/out", *bundle]) == 2
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "photo.jpg/out" in captured.err
+
+
+def test_a_damaged_bundle_is_refused_with_what_to_do(
+    folder: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tiny_bundle, "damaged")
+    gguf = next(Path("damaged").glob("*.gguf"))
+    content = bytearray(gguf.read_bytes())
+    content[len(content) // 2] ^= 1
+    gguf.write_bytes(content)
+
+    assert main(["caption", "photo.jpg", "--bundle", "damaged"]) == 1
+    assert main(["bundle", "verify", "damaged"]) == 1
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count(f"{gguf.name}: damaged") == 2
+
+
+def test_bundle_show_says_licence_variants_and_memory(
+    tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bundle", "show", str(tiny_bundle)]) == 0
+
+    out = capsys.readouterr().out
+    for word in ("commercial use", "NOT ALLOWED", "MiB", "runs on a CPU", "llm.q8_0.gguf"):
+        assert word in out
+
+
+def test_doctor_names_backends_and_the_packaged_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+
+    out = capsys.readouterr().out
+    for word in (
+        "ONNX Runtime on",
+        "llama.cpp on",
+        "llama-cpp-python 0.3",
+        "commercial_use: false",
+    ):
+        assert word in out
+
+
+def test_interrupting_leaves_valid_files_and_resume_finishes_them(
+    folder: Path, bundle: list[str], start: Start
+) -> None:
+    command = ["caption", "flight.mp4", "--every", "0", "-o", "out", "--quiet", *bundle]
+    job = start(*command)
+    wait_for(lambda: lines_of(folder / "out/flight.jsonl") > 2)
+    job.send_signal(signal.SIGINT)
+    _, err = job.communicate(timeout=20)
+
+    assert (job.returncode, "Traceback" in err) == (130, False)
+    events = [json.loads(line) for line in Path("out/flight.jsonl").read_text().splitlines()]
+    assert events[-1]["type"] == "summary"
+    assert Path("out/flight.vtt").read_text().startswith("WEBVTT")
+
+    assert main([*command, "--resume"]) == 0
+    summary = json.loads(Path("out/flight.jsonl").read_text().splitlines()[-1])
+    assert summary["received"] == summary["answered"] > len(events)
+
+
+def test_a_killed_run_is_resumed(folder: Path, bundle: list[str], start: Start) -> None:
+    command = ["caption", "flight.mp4", "--every", "0", "-o", "out", "--quiet", *bundle]
+    job = start(*command)
+    wait_for(lambda: lines_of(folder / "out/flight.jsonl") > 2)
+    job.kill()
+    job.wait()
+    before = lines_of(folder / "out/flight.jsonl")
+
+    assert main([*command, "--resume"]) == 0
+
+    events = [json.loads(line) for line in Path("out/flight.jsonl").read_text().splitlines()]
+    frames = [event["frames"][0] for event in events if event["type"] == "answer"]
+    assert frames == list(range(len(frames)))
+    assert len(frames) >= before - 1
+
+
+def test_watching_ends_within_two_seconds_of_ctrl_c(
+    repo: Path, folder: Path, bundle: list[str], start: Start, free_udp_port: int
+) -> None:
+    url = f"udp://127.0.0.1:{free_udp_port}"
+    sender = repo / "tests" / "integration" / "udp_sender.py"
+    camera = subprocess.Popen([sys.executable, str(sender), url])
+    try:
+        job = start("watch", url, "--every", "0.2", "--json", "-o", "out", *bundle)
+        wait_for(lambda: any(lines_of(path) > 3 for path in folder.glob("out/watch-*.jsonl")))
+        began = time.monotonic()
+        job.send_signal(signal.SIGINT)
+        out, _ = job.communicate(timeout=20)
+    finally:
+        camera.kill()
+        camera.wait()
+
+    assert time.monotonic() - began < 3  # two seconds, and one for the interpreter to leave
+    assert job.returncode == 130
+    (recording,) = folder.glob("out/watch-*.jsonl")
+    assert recording.read_text() == out
+    assert json.loads(out.splitlines()[-1])["type"] == "summary"
+
+
+@pytest.fixture
+def free_udp_port() -> int:
+    """A port that nobody listens on."""
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.root
+def test_a_full_disk_is_one_clear_line_and_1(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = folder / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        code = main(["caption", "flight.mp4", "--every", "0", "-o", str(small), *bundle])
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+    captured = capsys.readouterr()
+    assert code == 1
+    assert "the disk is full" in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(
+    folder: Path, bundle: list[str], start: Start
+) -> None:
+    job = start("caption", "flight.mp4", "--every", "0", "--quiet", *bundle)
+    assert job.stdout is not None
+    job.stdout.readline()
+    os.close(job.stdout.fileno())
+    job.stdout = None
+    _, err = job.communicate(timeout=60)
+
+    assert "Traceback" not in err
