@@ -86,11 +86,13 @@ def check_url(url: str) -> None:
         InputError: unknown scheme, no host, or no port where one is needed.
     """
     parts = urlsplit(url)
+    is_udp = parts.scheme == "udp"
     try:
-        complete = bool(parts.hostname) and (parts.scheme != "udp" or parts.port is not None)
-    except ValueError:  # a port that is not a number up to 65535
-        complete = False
-    if parts.scheme not in SCHEMES or not (complete or url.startswith("udp://@:")):
+        port = parts.port
+    except ValueError:  # not a number up to 65535
+        port = -1
+    placed = bool(parts.hostname) or (is_udp and parts.netloc.startswith("@"))  # @: listens
+    if parts.scheme not in SCHEMES or not placed or port == -1 or (is_udp and port is None):
         raise InputError(
             f"{without_secrets(url)}: give an address like udp://@:5600 or rtsp://host:8554/path"
         )

@@ -55,7 +55,7 @@ def run(url: str, every: float, wishes: int, output: int) -> None:
         wishes: file descriptor with one byte per wanted frame.
         output: file descriptor for the messages.
     """
-    session = _Session(every, wishes, lambda values, rgb: write_message(output, values, rgb))
+    session = Session(every, wishes, lambda values, rgb: write_message(output, values, rgb))
     try:
         cause = _read(url, session)
     except BrokenPipeError:
@@ -77,7 +77,7 @@ def write_message(
 
 
 @dataclass
-class _Session:
+class Session:
     """What happened to the frames of one opening, and which one waits to be wanted."""
 
     every: float
@@ -160,7 +160,7 @@ class _Session:
             self.listened = bool(heard)
 
 
-def _read(url: str, session: _Session) -> str:
+def _read(url: str, session: Session) -> str:
     import av
 
     options = OPTIONS[url.partition("://")[0].lower()]

@@ -1,0 +1,34 @@
+"""A camera for tests: an RTSP server with a test picture, on GStreamer, until it is killed.
+
+Run with the system's Python, which has the binding: `/usr/bin/python3 rtsp_server.py PORT`.
+It prints one line when it listens.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402  # only after the versions
+
+PIPELINE = (
+    "( videotestsrc is-live=true ! video/x-raw,width=160,height=96,framerate=20/1"
+    " ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10"
+    " ! rtph264pay name=pay0 pt=96 config-interval=1 )"
+)
+
+if __name__ == "__main__":
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(sys.argv[1])
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(PIPELINE)
+    factory.set_shared(True)
+    server.get_mount_points().add_factory("/camera", factory)
+    server.attach(None)
+    print("listening", flush=True)
+    GLib.MainLoop().run()

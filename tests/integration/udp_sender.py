@@ -1,0 +1,33 @@
+"""A camera for tests: sends a moving picture as MPEG-TS over UDP in real time until it is killed.
+
+Run as `python udp_sender.py udp://127.0.0.1:PORT [FPS]`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import av
+import numpy as np
+
+
+def send(url: str, fps: int) -> None:
+    """Frames of 160x96 with a key frame every half second, each at its time."""
+    with av.open(f"{url}?pkt_size=1316", "w", format="mpegts") as output:
+        stream = output.add_stream("libx264", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(fps // 2)}
+        began = time.monotonic()
+        number = 0
+        while True:
+            rgb = np.full((96, 160, 3), 40, np.uint8)
+            rgb[:, number % 160] = 255
+            for packet in stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")):
+                output.mux(packet)
+            number += 1
+            time.sleep(max(0.0, began + number / fps - time.monotonic()))
+
+
+if __name__ == "__main__":
+    send(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 20)

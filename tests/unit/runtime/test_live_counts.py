@@ -1,0 +1,259 @@
+"""Live sources without a network: states, addresses, time lines and what the reader counts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.frame import Counts, State
+from skyeye_edge.runtime.sources import open_source
+from skyeye_edge.runtime.sources.live import (
+    Timeline,
+    backoff,
+    check_url,
+    state_after,
+    without_secrets,
+)
+from skyeye_edge.runtime.sources.live_child import Message, ReaderProcess
+from skyeye_edge.runtime.sources.live_reader import Session
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("rtsp://admin:pass@10.0.0.2:554/stream", "rtsp://10.0.0.2:554/stream"),
+        ("rtsp://cam/live?user=admin&password=pass#pass", "rtsp://cam/live"),
+        ("rtsp://a:p@ss@cam/live", "rtsp://cam/live"),
+        ("udp://@:5600", "udp://:5600"),
+        ("udp://239.1.1.1:5600?fifo_size=100", "udp://239.1.1.1:5600"),
+    ],
+)
+def test_the_name_of_a_source_holds_no_secret(url: str, name: str) -> None:
+    assert without_secrets(url) == name
+
+
+@pytest.mark.parametrize("url", ["udp://127.0.0.1", "rtsp:///live", "udp://@:99999", "rtsp://"])
+def test_an_address_that_cannot_work_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match="give an address like"):
+        check_url(url)
+
+
+@pytest.mark.parametrize("url", ["http://a:pass@cam/live", "srt://a:pass@cam:9000"])
+def test_an_unknown_kind_of_address_is_refused_without_its_secrets(url: str) -> None:
+    with pytest.raises(InputError, match="cannot watch") as caught:
+        open_source(url)
+
+    assert "pass" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("state", "silence", "then"),
+    [
+        ("LIVE", 1.0, "LIVE"),
+        ("LIVE", 2.5, "STALLED"),
+        ("STALLED", 5.0, "STALLED"),
+        ("STALLED", 6.5, None),
+        ("LIVE", 7.0, None),
+        ("CONNECTING", 11.0, "CONNECTING"),
+        ("RECONNECTING", 13.0, None),
+    ],
+)
+def test_silence_stalls_a_source_and_then_gives_it_up(
+    state: State, silence: float, then: State | None
+) -> None:
+    assert state_after(state, silence) == then
+
+
+@given(attempt=st.integers(0, 10_000), chance=st.floats(0, 1))
+def test_the_wait_before_a_new_try_grows_to_ten_seconds_and_varies(
+    attempt: int, chance: float
+) -> None:
+    longest = min(10.0, 0.5 * 2 ** min(attempt, 20))
+
+    wait = backoff(attempt, lambda: chance)
+
+    assert longest / 2 <= wait <= longest
+
+
+def test_index_time_and_epoch_go_on_over_a_reconnection() -> None:
+    line = Timeline()
+    line.open()
+    line.tell(30, 1.0, 0, arrived=101.0)
+    first = line.place(29, 1.0, 0)
+    line.open()
+    line.tell(1, 0.0, 0, arrived=110.0)
+
+    second = line.place(0, 0.0, 0)
+
+    assert (first, second) == ((1.0, 29, 0), (10.0, 30, 1))
+
+
+def test_a_first_try_without_frames_is_no_restart() -> None:
+    line = Timeline()
+    line.open()
+    line.tell(0, 0.0, 0, arrived=50.0)
+    line.open()
+    line.tell(1, 0.0, 0, arrived=60.0)
+
+    assert line.place(0, 0.0, 0) == (0.0, 0, 0)
+
+
+@given(
+    openings=st.lists(
+        st.lists(st.tuples(st.floats(0, 3), st.booleans()), max_size=8), min_size=1, max_size=5
+    )
+)
+def test_indices_rise_by_one_and_time_never_goes_back(
+    openings: list[list[tuple[float, bool]]],
+) -> None:
+    line = Timeline()
+    places = []
+    now = 1000.0
+    for frames in openings:
+        line.open()
+        media, restarts = 0.0, 0
+        now += 0.5
+        for number, (step, restarted) in enumerate(frames):
+            media, now, restarts = media + step, now + step, restarts + restarted
+            line.tell(number + 1, media, restarts, arrived=now)
+            places.append(line.place(number, media, restarts))
+
+    times = [place[0] for place in places]
+    epochs = [place[2] for place in places]
+    assert [place[1] for place in places] == list(range(len(places)))
+    assert times == sorted(times)
+    assert epochs == sorted(epochs)
+
+
+class Parent:
+    """The other end of a session's two pipes."""
+
+    def __init__(self, every: float) -> None:
+        self.sent: list[dict[str, object]] = []
+        wishes, self.wish = os.pipe()
+        self.session = Session(every, wishes, lambda values, rgb: self.sent.append(values))
+
+    def close(self) -> None:
+        os.close(self.wish)
+        os.close(self.session.wishes)
+
+    def counts(self) -> Counts:
+        told = [Counts(*message["counts"]) for message in self.sent]  # type: ignore[misc]
+        return sum(told, Counts(len(self.frames())))
+
+    def frames(self) -> list[int]:
+        return [m["place"][0] for m in self.sent if m["type"] == "frame"]  # type: ignore[index]
+
+
+@pytest.fixture
+def pictures(make_clip: Callable[..., Path]) -> Iterator[Iterator[av.VideoFrame]]:
+    """Decoded pictures, ten a second, without end."""
+    with av.open(str(make_clip(range(0, 6000, 100)))) as container:
+        yield container.decode(video=0)
+
+
+def test_the_newest_picture_is_sent_when_one_is_wanted(pictures: Iterator[av.VideoFrame]) -> None:
+    parent = Parent(every=0.0)
+    for _ in range(5):
+        parent.session.add(next(pictures))
+    os.write(parent.wish, b"1")
+
+    parent.session.tell()
+
+    assert (parent.frames(), parent.counts()) == ([4], Counts(5, 0, {"busy": 4}))
+
+
+def test_one_wish_is_one_picture(pictures: Iterator[av.VideoFrame]) -> None:
+    parent = Parent(every=0.0)
+    os.write(parent.wish, b"1")
+    for _ in range(3):
+        parent.session.add(next(pictures))
+        parent.session.tell()
+
+    assert parent.frames() == [0]
+
+
+def test_pictures_that_are_not_due_are_skipped_in_the_child(
+    pictures: Iterator[av.VideoFrame],
+) -> None:
+    parent = Parent(every=1.0)
+    for _ in range(25):
+        os.write(parent.wish, b"1")
+        parent.session.add(next(pictures))
+        parent.session.tell()
+    parent.session.end("over")
+
+    assert (parent.frames(), parent.counts()) == ([0, 10, 20], Counts(25, 22))
+
+
+def test_a_parent_that_has_gone_gets_its_waiting_frame_counted_as_closed(
+    pictures: Iterator[av.VideoFrame],
+) -> None:
+    parent = Parent(every=0.0)
+    parent.session.add(next(pictures))
+    os.close(parent.wish)
+    parent.session.tell()
+
+    parent.session.end("stopped")
+
+    assert (parent.session.listened, parent.counts()) == (False, Counts(1, 0, {"closed": 1}))
+
+
+@given(
+    steps=st.lists(st.sampled_from(["picture", "wish", "tell", "fail"]), max_size=40),
+    every=st.sampled_from([0.0, 0.25]),
+)
+def test_every_picture_is_sent_or_counted_in_some_message(steps: list[str], every: float) -> None:
+    parent = Parent(every)
+    picture = av.VideoFrame(16, 16, "yuv420p")
+    decoded = steps.count("picture")
+    for number, step in enumerate(steps):
+        match step:
+            case "picture":
+                picture.pts, picture.time_base = number, Fraction(1, 10)
+                parent.session.add(picture)
+            case "wish":
+                os.write(parent.wish, b"1")
+            case "tell":
+                parent.session.tell()
+            case "fail":
+                parent.session.counts += Counts(1, 0, {"decode": 1})
+    parent.session.end("over")
+    parent.close()
+
+    counts = parent.counts()
+    assert counts.received == decoded + steps.count("fail")
+    assert counts.received == len(parent.frames()) + counts.skipped + sum(counts.dropped.values())
+
+
+def test_a_reader_process_says_why_it_cannot_read_and_keeps_the_password_to_itself() -> None:
+    with ReaderProcess("rtsp://admin:pass@127.0.0.1:9/live", 0.0) as reader:
+        message = received(reader)
+
+        command = Path(f"/proc/{reader.pid}/cmdline").read_bytes()
+
+    assert message[0]["type"] == "end"
+    assert message[0]["cause"] == "connection refused"
+    assert b"pass" not in command
+
+
+def test_a_reader_process_that_was_killed_is_noticed() -> None:
+    with ReaderProcess("udp://127.0.0.1:9", 0.0) as reader:
+        os.kill(reader.pid, 9)
+
+        with pytest.raises(EOFError):
+            received(reader)
+
+
+def received(reader: ReaderProcess) -> Message:
+    message = reader.receive(15.0)
+    assert message is not None
+    return message
