@@ -176,6 +176,6 @@ def _said(result: TaskResult) -> str:
         case _ if result.task == "ask":
             return f"ask {result.question}"
         case _ if result.box is not None:
-            return f"identify {result.box}"
+            return f"identify {tuple(float(edge) for edge in result.box)}"
         case _:
             return result.task

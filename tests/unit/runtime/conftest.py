@@ -34,13 +34,14 @@ def make_clip(tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
         codec: str = "libx264",
         size: tuple[int, int] = (160, 96),
         rotation: int = 0,
+        pixel_format: str = "yuv420p",
         options: dict[str, str] | None = None,
     ) -> Path:
         path = tmp_path_factory.mktemp("clips") / name
         with av.open(str(path), "w", options=options or {}) as output:
             stream = output.add_stream(codec, rate=10)
             stream.width, stream.height = size
-            stream.pix_fmt = "yuv420p"
+            stream.pix_fmt = pixel_format
             stream.codec_context.time_base = Fraction(1, 1000)
             stream.options = {"preset": "ultrafast", "g": "10"}
             if rotation:
