@@ -27,6 +27,10 @@ class BoxSpec:
     def __post_init__(self) -> None:
         if self.bins < 1 or self.labels not in ("rounded", "truncated"):
             raise InputError(f"boxes: bins {self.bins}, labels {self.labels!r} are not known")
+        if self.absent != self.absent.strip() or set(self.absent) & set("{<"):
+            raise InputError(
+                f"boxes: absent {self.absent!r} must be plain words, no marks of the box syntax"
+            )
         if self.format != "minigptv2":
             raise InputError(f"boxes: format {self.format!r} is not known, only 'minigptv2'")
 

@@ -140,3 +140,7 @@ def instruction(task: Task, size: Size, boxes: BoxSpec) -> str:
 def _check_words(text: str, what: str) -> None:
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"{what} {text!r}: give some words")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # a command line of another encoding brings such
+        raise InputError(f"{what} {text!r}: not valid text, use UTF-8") from error

@@ -132,8 +132,10 @@ def test_a_box_that_is_none_cannot_be_made(xyxy: tuple[float, float, float, floa
 
 
 @pytest.mark.parametrize(
-    "values", [{"bins": 0}, {"labels": "ceiled"}, {"format": "json"}], ids=lambda v: next(iter(v))
+    "values",
+    [{"bins": 0}, {"labels": "ceiled"}, {"format": "json"}, {"absent": "{}"}, {"absent": " no"}],
+    ids=str,
 )
 def test_an_unknown_way_to_write_boxes_is_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="known"):
+    with pytest.raises(InputError, match=r"known|plain words"):
         BoxSpec(**values)

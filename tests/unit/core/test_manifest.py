@@ -51,7 +51,7 @@ triples = st.tuples(*[st.floats(0.1, 1)] * 3)
             infer_form=st.sampled_from(["train", "infer"]),
         ),
         st.builds(
-            BoxSpec, st.integers(1, 1000), st.sampled_from(["rounded", "truncated"]), st.text("ab ")
+            BoxSpec, st.integers(1, 1000), st.sampled_from(["rounded", "truncated"]), st.text("ab")
         ),
         st.integers(1, 10**6),
     ),

@@ -60,6 +60,7 @@ def test_a_task_has_its_name_words_and_limit(
     [
         pytest.param(lambda: Ground(" "), id="a blank phrase"),
         pytest.param(lambda: Ask(""), id="no question"),
+        pytest.param(lambda: Ground("caf\udce9"), id="bytes that are no text"),
         pytest.param(lambda: Detect("a<p>b"), id="marks of the box syntax"),
         pytest.param(lambda: Detect("{"), id="a brace"),
         pytest.param(lambda: Classify(()), id="no names"),
