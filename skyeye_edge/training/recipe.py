@@ -110,8 +110,19 @@ class Recipe:
                 raise InputError(f"stages: {stage.name}: no data set has a ratio above 0")
 
 
-def read_recipe(path: str | Path) -> Recipe:
-    """Read and check a recipe; its paths are relative to it.
+def read_recipe(path: str | Path, folder: Path | None = None) -> Recipe:
+    """Read and check a recipe; `read_as` says how."""
+    recipe: Recipe = read_as(Recipe, path, folder)
+    return recipe
+
+
+def read_as(owner: type[Any], path: str | Path, folder: Path | None = None) -> Any:
+    """A YAML file as an instance of the dataclass `owner`.
+
+    Args:
+        owner: a frozen dataclass; every key of the file is one of its fields.
+        path: the YAML file.
+        folder: what its paths are relative to; None: the folder of the file.
 
     Raises:
         InputError: the file is missing, no YAML, or says something that is not known.
@@ -128,10 +139,9 @@ def read_recipe(path: str | Path) -> Recipe:
         where = f":{mark.line + 1}" if mark else ""
         raise InputError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}") from error
     try:
-        recipe: Recipe = _build(Recipe, values, "", path.absolute().parent)
+        return _build(owner, values, "", folder or path.absolute().parent)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return recipe
 
 
 def _build(owner: type[Any], values: object, where: str, folder: Path) -> Any:
