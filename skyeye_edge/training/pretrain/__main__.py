@@ -1,10 +1,11 @@
-"""`python -m skyeye_edge.training.pretrain DATA -o RUN`: the base checkpoint of skyeye-tiny."""
+"""`python -m skyeye_edge.training.pretrain RECIPE DATA -o RUN`: skyeye-tiny before LoRA."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -35,6 +36,9 @@ from skyeye_edge.training.pretrain.tiny import (
     edge_ids,
 )
 from skyeye_edge.training.pretrain.vocabulary import train_vocabulary
+from skyeye_edge.training.recipe import read_as
+
+log = logging.getLogger(__name__)
 
 
 def sentences(
@@ -69,37 +73,50 @@ def sentences(
             yield answer
 
 
+@dataclass(frozen=True, slots=True)
+class BaseRecipe:
+    """What a base checkpoint is made from."""
+
+    boxes: tuple[str, ...]  # folders below DATA/boxes
+    scenes: int  # synthetic ones
+    phases: tuple[Phase, ...]
+    captions: str = ""  # folder below DATA; empty: no captioned images
+    batch: int = 64
+    threads: int = 2
+    seed: int = 0
+
+
 def main() -> None:
     """Read, train, write."""
     parser = argparse.ArgumentParser(
         prog="python -m skyeye_edge.training.pretrain", description=__doc__
     )
+    parser.add_argument("recipe", type=Path)
     parser.add_argument("data", type=Path, help="folder with rsicd/ and boxes/")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, help="run folder; goes on if it exists"
     )
-    parser.add_argument("--scenes", type=int, default=12000, help="synthetic scenes to draw")
-    parser.add_argument("--encoder-minutes", type=float, default=18)
-    parser.add_argument("--joint-minutes", type=float, default=60)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=64)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(args.threads)
-    run: Path = args.output
+    run_recipe(read_as(BaseRecipe, args.recipe), args.data, args.output)
+
+
+def run_recipe(recipe: BaseRecipe, data: Path, run: Path) -> Path:
+    """Train as the recipe says, or go on with it; returns the folder of the base checkpoint."""
+    torch.set_num_threads(recipe.threads)
     run.mkdir(parents=True, exist_ok=True)
-    captioned = read_captioned(args.data / "rsicd", "train")
-    boxed = read_boxed(args.data / "boxes", "train")
-    drawn = read_scenes(run / "scenes.npz", args.scenes)
+    captioned = read_captioned(data / recipe.captions, "train") if recipe.captions else []
+    boxed = [item for name in recipe.boxes for item in read_boxed(data / "boxes" / name, "train")]
+    drawn = read_scenes(run / "scenes.npz", recipe.scenes)
+    log.info("%d captioned, %d boxed, %d drawn", len(captioned), len(boxed), len(drawn))
     tokenizer_file = run / "tokenizer.model"
     if not tokenizer_file.exists():
         train_vocabulary(sentences(captioned, boxed, drawn), tokenizer_file, VOCABULARY, BINS)
-    model = build_model(tokenizer_file, seed=0)
+    model = build_model(tokenizer_file, recipe.seed)
+    log.info("%.2f M parameters", sum(each.numel() for each in model.parameters()) / 1e6)
     tokenizer = Tokenizer(tokenizer_file)
     targets = keep_targets(run / "targets.json", build_targets(captioned, boxed, drawn))
     heads = Heads(TOWER.width, targets, TOWER.grid)
-    logging.info("%.2f M parameters", sum(p.numel() for p in model.parameters()) / 1e6)
-    logging.info("%d captioned, %d boxed, %d drawn", len(captioned), len(boxed), len(drawn))
 
     def views(phase: Phase, step: int) -> Views:
         return Views(
@@ -110,17 +127,13 @@ def main() -> None:
             model.spec,
             tokenizer,
             shares=phase.shares,
-            batch=args.batch,
+            batch=recipe.batch,
             questions=phase.questions,
             seed=step,
         )
 
-    phases = [
-        Phase("encoder", args.encoder_minutes, False, (0.45, 0.25, 0.3), 2e-3, 1e-3, last=0.3),
-        Phase("joint", args.joint_minutes, True, (0.45, 0.22, 0.33), 2e-3, 1e-3),
-    ]
-    pretrain(model, heads, phases, views, run, edge_ids(tokenizer))
-    model.save_checkpoint(run / "checkpoint")
+    pretrain(model, heads, recipe.phases, views, run, edge_ids(tokenizer))
+    return model.save_checkpoint(run / "checkpoint")
 
 
 if __name__ == "__main__":

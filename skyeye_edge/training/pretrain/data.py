@@ -136,16 +136,15 @@ def read_captioned(folder: Path, split: str) -> list[Captioned]:
 
 
 def read_boxed(folder: Path, split: str) -> list[Boxed]:
-    """All sets below `folder` that have an `annotations.json`."""
+    """One set: its `annotations.json` and `images/`."""
     found = []
-    for file in sorted(folder.glob("*/annotations.json")):
-        entries = json.loads(file.read_text("utf-8"))
-        labels = tuple(sorted({box["label"] for entry in entries for box in entry["boxes"]}))
-        for entry in entries:
-            if entry["split"] == split and entry["boxes"]:
-                rgb = _read(file.parent / "images" / entry["file"])
-                objects = tuple((_corners(b["bbox"]), b["label"]) for b in entry["boxes"])
-                found.append(Boxed(rgb, objects, labels))
+    entries = json.loads((folder / "annotations.json").read_text("utf-8"))
+    labels = tuple(sorted({box["label"] for entry in entries for box in entry["boxes"]}))
+    for entry in entries:
+        if entry["split"] == split and entry["boxes"]:
+            rgb = _read(folder / "images" / entry["file"])
+            objects = tuple((_corners(b["bbox"]), b["label"]) for b in entry["boxes"])
+            found.append(Boxed(rgb, objects, labels))
     return found
 
 

@@ -32,6 +32,9 @@ class Heads(nn.Module):
             batch: `scene` (B,) with -1 where unknown, `words` (B, W) shares of captions,
                 `dense_label` (B, P) with -1 nothing and -2 unknown, `dense_box` (B, P, 4) in 0..1.
         """
+        losses = self._dense(patches, batch)
+        if self.scene.out_features == 0:  # no captioned images in this recipe
+            return losses
         pooled = patches.mean(dim=1)
         known = batch["scene"] >= 0
         scene = _mean(
@@ -46,7 +49,7 @@ class Heads(nn.Module):
         words = F.binary_cross_entropy_with_logits(
             self.words(pooled).float(), batch["words"], reduction="none"
         ).sum(dim=1)
-        return {"scene": scene, "words": _mean(words, known) / 15, **self._dense(patches, batch)}
+        return {"scene": scene, "words": _mean(words, known) / 15, **losses}
 
     def _dense(self, patches: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         label = batch["dense_label"]
