@@ -109,41 +109,31 @@ class LlamaModel:
         self._vocabulary = lib.llama_model_get_vocab(self._handle)
         self.vocabulary_size = int(lib.llama_vocab_n_tokens(self._vocabulary))
         self.width = int(lib.llama_model_n_embd(self._handle))  # of an embedding
-        self.trained_context = int(lib.llama_model_n_ctx_train(self._handle))
         self.bos = int(lib.llama_vocab_bos(self._vocabulary))
         self.end = int(lib.llama_vocab_eos(self._vocabulary))
 
-    @property
-    def handle(self) -> Any:
-        """The open model, for the calls in this module.
-
-        Raises:
-            ClosedError: it was closed.
-        """
+    def check_open(self) -> None:
+        """Raise ClosedError once the weights are freed: a call then would end the process."""
         if self._handle is None:
             raise ClosedError(f"{self.path.name}: the language model is closed")
-        return self._handle
 
     def tokenise(self, text: str) -> list[int]:
         """Token ids of a text; nothing is added, and control tokens are never made."""
-        assert self.handle
+        self.check_open()
         data = text.encode("utf-8", "replace")
-        room = len(data) + 1
-        while True:
-            buffer = (ctypes.c_int32 * room)()
-            count = library().llama_tokenize(
-                self._vocabulary, data, len(data), buffer, room, False, False
-            )
-            if count >= 0:
-                return list(buffer[:count])
-            if count == -(2**31):
-                raise InputError(f"text of {len(data):,} bytes: too long to be tokenised")
-            room = -count
+        room = len(data) + 8  # at most one token a byte, and a space in front
+        buffer = (ctypes.c_int32 * room)()
+        count = library().llama_tokenize(
+            self._vocabulary, data, len(data), buffer, room, False, False
+        )
+        if count < 0:
+            raise BackendError(f"llama.cpp cannot tokenise a text of {len(data):,} bytes")
+        return list(buffer[:count])
 
     @functools.cached_property
     def pieces(self) -> tuple[bytes | None, ...]:
         """Text of every token; None for control, unknown and unused ones."""
-        assert self.handle
+        self.check_open()
         return tuple(self._piece(token) for token in range(self.vocabulary_size))
 
     def _piece(self, token: int) -> bytes | None:
@@ -198,7 +188,8 @@ class LlamaContext:
         params.kv_unified = False
         params.no_perf = True
         _log.clear()
-        self._handle = lib.llama_init_from_model(model.handle, params)
+        model.check_open()
+        self._handle = lib.llama_init_from_model(model._handle, params)
         if not self._handle:
             raise BackendError(f"{model.path}: llama.cpp cannot make a context: {_complaints()}")
         self.options = options
@@ -228,17 +219,6 @@ class LlamaContext:
         tokens = self._tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
         self._token_batch = lib.llama_batch(token=tokens, **shared)
         self._embedding_batch = lib.llama_batch(**shared)
-
-    @property
-    def handle(self) -> Any:
-        """The open context.
-
-        Raises:
-            ClosedError: it was closed.
-        """
-        if self._handle is None:
-            raise ClosedError("the language model is closed")
-        return self._handle
 
     def decode_token(self, sequence: int, position: int, token: int) -> Logits:
         """Append one token and return the logits after it; the shortest way there is."""
@@ -292,6 +272,7 @@ class LlamaContext:
     def _check(self, sequence: int, position: int, count: int) -> None:
         if self._handle is None:
             raise ClosedError("the language model is closed")
+        self._model.check_open()
         if not 0 <= sequence < self.options.sequences:
             raise BackendError(f"sequence {sequence}: there are {self.options.sequences}")
         if position < 0 or position + count > self.options.length:
