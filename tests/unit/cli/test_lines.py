@@ -53,7 +53,10 @@ def test_media_time_is_hours_minutes_seconds(seconds: float, text: str) -> None:
 
 def test_an_answer_is_one_line() -> None:
     frame = Frame(np.zeros((4, 6, 3), np.uint8), time=2.0)
-    results = [TextResult("caption", "text", "a road"), GroundResult("a car", "absent", ())]
+    results: list[TaskResult] = [
+        TextResult("caption", "text", "a road"),
+        GroundResult("a car", "absent", ()),
+    ]
     event = build_answer([frame], results, Counts(1), UTC, timing_ms={}, model={})
 
     assert event_line(event) == "0:00:02.000  a road | a car: absent"
