@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyeye_edge.core.errors import InputError, needs
+from skyeye_edge.core.errors import BackendError, BundleError, InputError, needs
 from skyeye_edge.export.llama import LlamaSizes, find_tensors, read_shape, read_sizes, read_weights
 from skyeye_edge.export.tokenizer import TokenList, read_tokens
 from skyeye_edge.runtime import quantise_gguf
@@ -46,18 +49,17 @@ def write_gguf(folder: Path, target: Path, name: str) -> tuple[str, ...]:
     sizes = read_sizes(folder)
     tokens = read_tokens(folder / "tokenizer.model", sizes.vocabulary)
     places = find_tensors(folder, sizes)
-    writer = gguf.GGUFWriter(str(target), "llama")
-    _describe(writer, sizes, name)
-    _add_tokens(writer, tokens)
-    for tensor, (path, key) in places.items():
-        shape = read_shape(path, key)
-        writer.add_tensor_info(tensor, shape, np.dtype(np.float32), 4 * int(np.prod(shape)))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    for tensor, (path, key) in places.items():
-        writer.write_tensor_data(read_weights(path, key, tensor, sizes))
-    writer.close()
+    shapes = {tensor: read_shape(*place) for tensor, place in places.items()}
+    with closing(gguf.GGUFWriter(str(target), "llama")) as writer:
+        _describe(writer, sizes, name)
+        _add_tokens(writer, tokens)
+        for tensor, shape in shapes.items():
+            writer.add_tensor_info(tensor, shape, np.dtype(np.float32), 4 * math.prod(shape))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for tensor, place in places.items():
+            writer.write_tensor_data(read_weights(*place, tensor, sizes))
     return tokens.warnings
 
 
@@ -168,7 +170,7 @@ def export_language(
     for variant in variants:
         path = target / language_file_name(variant)
         if path != full:
-            quantise_gguf(full, path, variant)
+            _quantise(full, path, variant)
         types = tensor_types(path)
         if replaced := replaced_types(types, variant):
             warnings.append(
@@ -176,3 +178,16 @@ def export_language(
                 f"{list_types(replaced)}, because their widths are no multiples of its blocks"
             )
     return tuple(warnings)
+
+
+def _quantise(full: Path, path: Path, variant: str) -> None:
+    try:
+        quantise_gguf(full, path, variant)
+    except BackendError as error:
+        free = shutil.disk_usage(path.parent).free
+        if free < full.stat().st_size:  # libllama says "iostream error", whatever happened
+            raise BundleError(
+                f"{path.name}: no space left on the disk ({free:,} bytes free, {variant} may need "
+                f"up to {full.stat().st_size:,}); make room, then export again"
+            ) from error
+        raise

@@ -55,8 +55,10 @@ def staged(target: Path, *, replace: bool = False) -> Iterator[Path]:
                 raise
     except OSError as error:
         kind = InputError if error.errno in _REQUEST_ERRORS else BundleError
+        # numpy gives neither a number nor a reason when a file takes less than it was given.
+        reason = error.strerror or f"no space left on the disk ({error})"
         raise kind(
-            f"{target}: cannot be written: {error.strerror or error} ({error.filename or folder}). "
+            f"{target}: cannot be written: {reason} ({error.filename or folder}). "
             "Nothing was changed; make room or choose another folder, then export again"
         ) from error
 

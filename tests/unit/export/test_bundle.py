@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from skyeye_edge.core.bundle import verify_bundle
-from skyeye_edge.core.errors import CheckpointError, InputError
+from skyeye_edge.core.errors import CheckpointError, InputError, SkyEyeError
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.export.bundle import ExportReport, export_bundle
 
@@ -154,6 +154,36 @@ def test_a_checkpoint_with_a_missing_file_is_named_and_leaves_nothing(
         export_bundle(spoilt, tmp_path / "bundle")
 
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "mebibytes",
+    [
+        pytest.param(4, id="full while Python writes"),
+        pytest.param(6, id="full while libllama writes"),
+    ],
+)
+def test_a_full_disk_is_said_and_the_old_bundle_stays(
+    checkpoint: Path, tmp_path: Path, mebibytes: int
+) -> None:
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(tmp_path)], check=True
+    )
+    try:
+        old = tmp_path / "bundle"
+        old.mkdir()
+        (old / "manifest.json").write_text("old", "utf-8")
+
+        with pytest.raises(SkyEyeError) as caught:
+            export_bundle(checkpoint, old, replace=True)
+
+        assert caught.value.exit_code == 1
+        assert "space" in str(caught.value)
+        assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+        assert (old / "manifest.json").read_text("utf-8") == "old"
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
 def test_killed_in_the_middle_the_old_bundle_stays_whole(
