@@ -1,6 +1,6 @@
 """A camera for tests: sends a moving picture as MPEG-TS over UDP in real time until it is killed.
 
-Run as `python udp_sender.py udp://127.0.0.1:PORT [FPS]`.
+Run as `python udp_sender.py udp://127.0.0.1:PORT`. It prints one line when it sends.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import time
 import av
 import numpy as np
 
+FPS = 20
 
-def send(url: str, fps: int) -> None:
+
+def send(url: str) -> None:
     """Frames of 160x96 with a key frame every half second, each at its time."""
     with av.open(f"{url}?pkt_size=1316", "w", format="mpegts") as output:
-        stream = output.add_stream("libx264", rate=fps)
+        stream = output.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
-        stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(fps // 2)}
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(FPS // 2)}
+        print("sending", flush=True)
         began = time.monotonic()
         number = 0
         while True:
@@ -26,8 +29,8 @@ def send(url: str, fps: int) -> None:
             for packet in stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")):
                 output.mux(packet)
             number += 1
-            time.sleep(max(0.0, began + number / fps - time.monotonic()))
+            time.sleep(max(0.0, began + number / FPS - time.monotonic()))
 
 
 if __name__ == "__main__":
-    send(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 20)
+    send(sys.argv[1])

@@ -1,0 +1,253 @@
+"""Live video from real senders on this machine, which die and come back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.runtime.sources.live import LiveSource
+
+HERE = Path(__file__).resolve().parent
+LIMIT = 40.0  # seconds that anything may take on a busy machine
+Sender = subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that nobody uses."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., Sender]]:
+    """A function that starts a program and waits for its first line; all are killed at the end."""
+    with ExitStack() as stack:
+
+        def start(*command: str | Path) -> Sender:
+            program = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE)
+            stack.callback(program.wait)
+            stack.callback(program.kill)
+            assert program.stdout is not None
+            assert program.stdout.readline(), "it ended before it began"
+            return program
+
+        yield start
+
+
+@pytest.fixture
+def udp_sender(started: Callable[..., Sender], port: int) -> Callable[[], Sender]:
+    """A function that starts a camera sending to `port`."""
+    return lambda: started(sys.executable, HERE / "udp_sender.py", f"udp://127.0.0.1:{port}")
+
+
+@pytest.fixture
+def rtsp_server(started: Callable[..., Sender], port: int) -> Callable[[], Sender]:
+    """A function that starts an RTSP camera on `port`, with the system's Python."""
+    return lambda: started("/usr/bin/python3", HERE / "rtsp_server.py", str(port))
+
+
+class Watcher:
+    """Reads a source in a thread, as a stream does, and keeps what it gave without the pixels."""
+
+    def __init__(self, url: str, every: float) -> None:
+        self.source = LiveSource(url)
+        self.items: list[Frame | SourceChange] = []
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._watch, args=(every,), daemon=True)
+        self._thread.start()
+
+    def _watch(self, every: float) -> None:
+        for item in self.source.items(every):
+            with self._changed:
+                self.items.append(item)
+                self._changed.notify_all()
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(condition, LIMIT), self.states
+
+    def wait_for_states(self, *states: str) -> None:
+        self.wait(lambda: self.states[: len(states)] == list(states))
+
+    def wait_for_frames(self, number: int) -> None:
+        known = len(self.frames)
+        self.wait(lambda: len(self.frames) >= known + number)
+
+    @property
+    def states(self) -> list[str]:
+        return [item.state for item in self.items if isinstance(item, SourceChange)]
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [item for item in self.items if isinstance(item, Frame)]
+
+    def stop(self) -> float:
+        """Seconds until it has ended."""
+        began = time.monotonic()
+        self.source.stop()
+        self._thread.join(LIMIT)
+        self.source.close()
+        assert self.states[-1] == "ENDED"
+        return time.monotonic() - began
+
+
+@pytest.fixture
+def watched() -> Iterator[Callable[..., Watcher]]:
+    """A function that watches an address; everything is closed at the end."""
+    with ExitStack() as stack:
+
+        def watch(url: str, every: float = 0.0) -> Watcher:
+            watcher = Watcher(url, every)
+            stack.callback(watcher.source.close)
+            return watcher
+
+        yield watch
+
+
+def readers() -> list[int]:
+    """Processes that this one started to read live sources and that still run."""
+    lists = Path("/proc/self/task").glob("*/children")  # of the thread that started them
+    own = [pid for children in lists for pid in children.read_text().split()]
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in own}
+    return [int(pid) for pid, command in commands.items() if b"live_reader" in command]
+
+
+def check_counts(watcher: Watcher) -> None:
+    """Every frame was answered, skipped or dropped; none was counted twice."""
+    counts = Counts()
+    for item in watcher.items:
+        counts += item.before
+    frames = watcher.frames
+    assert counts.received == counts.skipped + sum(counts.dropped.values())
+    decoded = counts.received - counts.dropped.get("decode", 0) + len(frames)
+    indices = [frame.index for frame in frames]
+    assert indices == sorted(set(indices))
+    assert decoded >= indices[-1] + 1
+    times = [frame.time for frame in frames]
+    assert times == sorted(times)
+
+
+def test_a_sender_that_dies_and_comes_back_is_found_again(
+    udp_sender: Callable[[], Sender], watched: Callable[..., Watcher], port: int
+) -> None:
+    sender = udp_sender()
+    watcher = watched(f"udp://127.0.0.1:{port}", 0.5)
+    watcher.wait_for_states("CONNECTING", "LIVE")
+    watcher.wait_for_frames(3)
+    sender.kill()
+    watcher.wait_for_states("CONNECTING", "LIVE", "STALLED", "RECONNECTING")
+    udp_sender()
+    watcher.wait_for_states("CONNECTING", "LIVE", "STALLED", "RECONNECTING", "LIVE")
+    watcher.wait_for_frames(3)
+
+    seconds = watcher.stop()
+
+    assert watcher.states == ["CONNECTING", "LIVE", "STALLED", "RECONNECTING", "LIVE", "ENDED"]
+    assert seconds < 2
+    assert {frame.epoch for frame in watcher.frames} == {0, 1}
+    assert {frame.size for frame in watcher.frames} == {(160, 96)}
+    check_counts(watcher)
+    assert readers() == []
+
+
+def test_a_sender_that_restarts_at_once_begins_a_new_epoch_without_a_gap(
+    udp_sender: Callable[[], Sender], watched: Callable[..., Watcher], port: int
+) -> None:
+    sender = udp_sender()
+    watcher = watched(f"udp://127.0.0.1:{port}")
+    watcher.wait_for_frames(40)
+    sender.kill()
+    udp_sender()
+    watcher.wait(lambda: watcher.frames[-1].epoch == 1)
+    watcher.wait_for_frames(10)
+
+    watcher.stop()
+
+    check_counts(watcher)
+
+
+@pytest.mark.rtsp
+def test_a_camera_that_is_switched_on_later_and_off_and_on_again_is_watched(
+    rtsp_server: Callable[[], Sender],
+    watched: Callable[..., Watcher],
+    port: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    watcher = watched(f"rtsp://admin:pass@127.0.0.1:{port}/camera?token=pass")
+    watcher.wait_for_states("CONNECTING", "RECONNECTING")
+    server = rtsp_server()
+    watcher.wait_for_states("CONNECTING", "RECONNECTING", "LIVE")
+    watcher.wait_for_frames(10)
+    server.kill()
+    watcher.wait_for_states("CONNECTING", "RECONNECTING", "LIVE", "RECONNECTING")
+    rtsp_server()
+    watcher.wait(lambda: watcher.states[-1] == "LIVE")
+    watcher.wait_for_frames(10)
+
+    seconds = watcher.stop()
+
+    changes = [item for item in watcher.items if isinstance(item, SourceChange)]
+    causes = [change.cause for change in changes]
+    assert causes[1] == "connection refused"
+    assert seconds < 2
+    check_counts(watcher)
+    said = caplog.text + " ".join(causes) + watcher.source.name
+    assert "127.0.0.1" in said
+    assert "pass" not in said
+
+
+def test_a_reader_that_hangs_is_killed_and_replaced(
+    udp_sender: Callable[[], Sender], watched: Callable[..., Watcher], port: int
+) -> None:
+    udp_sender()
+    watcher = watched(f"udp://127.0.0.1:{port}", 0.5)
+    watcher.wait_for_frames(1)
+    (reader,) = readers()
+
+    os.kill(reader, signal.SIGSTOP)
+    watcher.wait_for_states("CONNECTING", "LIVE", "STALLED", "RECONNECTING", "LIVE")
+    watcher.wait_for_frames(1)
+
+    assert reader not in readers()
+    assert watcher.stop() < 2
+    check_counts(watcher)
+
+
+@pytest.mark.parametrize("url", ["udp://127.0.0.1:{}", "rtsp://127.0.0.1:{}/camera"])
+def test_a_source_that_never_comes_still_ends_at_once(
+    url: str, watched: Callable[..., Watcher], port: int
+) -> None:
+    watcher = watched(url.format(port))
+    watcher.wait_for_states("CONNECTING")
+
+    seconds = watcher.stop()
+
+    assert seconds < 2
+    assert watcher.frames == []
+    assert readers() == []
+
+
+def test_a_peer_that_accepts_and_says_nothing_is_given_up_and_tried_again(
+    watched: Callable[..., Watcher], port: int
+) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        watcher = watched(f"rtsp://127.0.0.1:{port}/camera")
+        watcher.wait_for_states("CONNECTING", "RECONNECTING")
+
+        assert watcher.stop() < 2
