@@ -1,1 +1,48 @@
 """From pictures to a merged checkpoint: data, model, recipes and trainer."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from skyeye_edge.core.errors import needs
+
+if TYPE_CHECKING:
+    from skyeye_edge.training.merger import MergeReport, merge
+    from skyeye_edge.training.model.skyeye import SkyEyeModel
+    from skyeye_edge.training.predictor import CheckpointPredictor
+    from skyeye_edge.training.recipe import Recipe, read_recipe
+    from skyeye_edge.training.trainer import TrainingEvent, train
+
+__all__ = [
+    "CheckpointPredictor",
+    "MergeReport",
+    "Recipe",
+    "SkyEyeModel",
+    "TrainingEvent",
+    "merge",
+    "read_recipe",
+    "train",
+]
+
+_HOMES = {
+    "CheckpointPredictor": "predictor",
+    "MergeReport": "merger",
+    "Recipe": "recipe",
+    "SkyEyeModel": "model.skyeye",
+    "TrainingEvent": "trainer",
+    "merge": "merger",
+    "read_recipe": "recipe",
+    "train": "trainer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Fetched when asked for: importing the synthetic world or a reader must not load torch.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with needs("training"):
+        module = import_module(f"{__name__}.{_HOMES[name]}")
+    value = getattr(module, name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,292 @@
+"""Training as a recipe says: Hugging Face's Trainer around our model, data and checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset, Sampler, SequentialSampler
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
+
+from skyeye_edge.core.errors import needs
+from skyeye_edge.training.data.annotation import DataSet
+from skyeye_edge.training.data.collate import Tokenizer, collate
+from skyeye_edge.training.data.samples import Samples, read_data
+from skyeye_edge.training.lora import add_adapters, trained_tensors
+from skyeye_edge.training.model.skyeye import SkyEyeModel
+from skyeye_edge.training.quiet import quiet
+from skyeye_edge.training.recipe import Recipe, StageRecipe, read_recipe
+from skyeye_edge.training.run_folder import (
+    TRAINED,
+    RunFolder,
+    cut_log,
+    load_trained,
+    open_run,
+    read_log,
+    write_log,
+    write_trained,
+)
+
+log = logging.getLogger(__name__)
+
+KEPT_CHECKPOINTS = 2  # of a stage
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingEvent:
+    """Where a run stands, every `log_every` steps."""
+
+    stage: str
+    step: int  # of this stage, finished
+    steps: int
+    loss: float  # mean since the event before, natural logarithm, per learnt token
+    learning_rate: float
+    samples_per_second: float
+    seconds_left: float  # of this stage
+
+
+def train(
+    recipe_path: str | Path,
+    resume: bool = False,
+    on_event: Callable[[TrainingEvent], None] | None = None,
+) -> Path:
+    """Run a recipe to its end.
+
+    Ctrl-C finishes the step, saves and raises KeyboardInterrupt; with `resume` the run goes on from
+    there with the same samples, random numbers and learning rates as if nothing had happened.
+
+    Args:
+        recipe_path: YAML, see docs/train.md.
+        resume: go on with a run that was begun; without one, begin.
+        on_event: hears how far it is.
+
+    Returns:
+        The run folder, which `merge` turns into a checkpoint.
+
+    Raises:
+        InputError: the recipe is wrong, or its run folder is in use.
+        DataError: an annotation file is wrong.
+        CheckpointError: the base checkpoint cannot be used.
+    """
+    recipe_path = Path(recipe_path)
+    recipe = read_recipe(recipe_path)
+    with needs("training"):
+        import matplotlib  # noqa: F401  # missing at the end of a long run would be too late
+    data = [read_data(source) for source in recipe.data]
+    with quiet(), _threads(recipe.threads):
+        set_seed(recipe.seed)
+        model = SkyEyeModel.from_checkpoint(recipe.base)
+        add_adapters(model, recipe.lora)
+        run = open_run(recipe_path, recipe, resume=resume)
+        for stage in recipe.stages:
+            _train_stage(recipe, stage, data, model, run, on_event)
+    draw_curves(run)
+    return run.path
+
+
+def _train_stage(
+    recipe: Recipe,
+    stage: StageRecipe,
+    data: Sequence[DataSet],
+    model: SkyEyeModel,
+    run: RunFolder,
+    on_event: Callable[[TrainingEvent], None] | None,
+) -> None:
+    finished = run.stage(stage.name) / TRAINED
+    if finished.exists():
+        load_trained(model, finished)
+        return
+    checkpoint = run.last_checkpoint(stage.name)
+    done = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+    cut_log(run, stage.name, done)
+    tokenizer = Tokenizer(model.tokenizer_file)
+    interrupt = _Interrupt()
+    trainer = _StageTrainer(
+        model=model,
+        args=_arguments(recipe, stage, run),
+        train_dataset=Samples(recipe, stage, data, model.spec, tokenizer),
+        data_collator=collate,
+        callbacks=[interrupt, _Report(stage, run, done, on_event)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    with interrupt:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if interrupt.asked and trainer.state.global_step < stage.steps:
+        raise KeyboardInterrupt
+    write_trained(trained_tensors(model), finished)
+    if interrupt.asked:
+        raise KeyboardInterrupt
+
+
+def _arguments(recipe: Recipe, stage: StageRecipe, run: RunFolder) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(run.stage(stage.name)),
+        max_steps=stage.steps,
+        per_device_train_batch_size=stage.batch,
+        gradient_accumulation_steps=stage.accumulate,
+        learning_rate=stage.learning_rate,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr": stage.last_learning_rate},
+        warmup_steps=stage.warm_up,
+        weight_decay=stage.weight_decay,
+        max_grad_norm=1.0,
+        bf16=recipe.precision == "bfloat16",
+        seed=recipe.seed,
+        save_strategy="steps",
+        save_steps=recipe.save_every,
+        save_total_limit=KEPT_CHECKPOINTS,
+        logging_strategy="steps",
+        logging_steps=recipe.log_every,
+        dataloader_num_workers=recipe.workers,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to=[],
+    )
+
+
+class _StageTrainer(Trainer):
+    """Samples in their own order; checkpoints without the frozen weights."""
+
+    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
+        return SequentialSampler(train_dataset or self.train_dataset)
+
+    def _save(self, output_dir: str | None = None, state_dict: object = None) -> None:
+        write_trained(
+            trained_tensors(self.model), Path(output_dir or self.args.output_dir) / TRAINED
+        )
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        load_trained(self.model, Path(resume_from_checkpoint) / TRAINED)
+
+
+class _Interrupt(TrainerCallback):
+    """The first Ctrl-C ends training after the step, with a checkpoint; the second one at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._ask)
+
+    def __exit__(self, *raised: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        log.warning("finishing this step and saving; once more to stop at once")
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> TrainerControl:
+        """Called by the Trainer."""
+        if self.asked:
+            control.should_save = control.should_training_stop = True
+        return control
+
+
+class _Report(TrainerCallback):
+    """Log lines and events, from what the Trainer logs."""
+
+    def __init__(
+        self,
+        stage: StageRecipe,
+        run: RunFolder,
+        first: int,
+        on_event: Callable[[TrainingEvent], None] | None,
+    ) -> None:
+        self._stage, self._run, self._on_event = stage, run, on_event
+        self._last = (first, time.monotonic())
+        self._first = self._last
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        """Called by the Trainer."""
+        self._first = self._last = (self._first[0], time.monotonic())
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **more: Any,
+    ) -> None:
+        """Called by the Trainer."""
+        if not logs or "loss" not in logs:
+            return
+        now, step = time.monotonic(), state.global_step
+        samples = (step - self._last[0]) * self._stage.batch * self._stage.accumulate
+        per_step = (now - self._first[1]) / max(1, step - self._first[0])
+        event = TrainingEvent(
+            stage=self._stage.name,
+            step=step,
+            steps=self._stage.steps,
+            loss=float(logs["loss"]),
+            learning_rate=float(logs["learning_rate"]),
+            samples_per_second=samples / max(1e-9, now - self._last[1]),
+            seconds_left=per_step * (self._stage.steps - step),
+        )
+        self._last = (step, now)
+        write_log(self._run, asdict(event))
+        if self._on_event:
+            self._on_event(event)
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def draw_curves(run: RunFolder) -> Path:
+    """Draw loss and learning rate of all stages into `curves.png`; returns its path."""
+    with needs("training"):
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    before = 0
+    lines = read_log(run)
+    for stage in dict.fromkeys(line["stage"] for line in lines):
+        own = [line for line in lines if line["stage"] == stage]
+        steps = [before + line["step"] for line in own]
+        above.plot(steps, [line["loss"] for line in own], label=stage)
+        below.plot(steps, [line["learning_rate"] for line in own])
+        before += own[-1]["steps"]
+    above.set_ylabel("loss per token")
+    below.set_ylabel("learning rate")
+    below.set_xlabel("step")
+    if lines:
+        above.legend()
+    figure.savefig(run.curves, dpi=120)
+    return run.curves
