@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import gguf
@@ -16,16 +16,13 @@ WIDTH, LAYERS, HEADS, KV_HEADS, MLP = 64, 2, 4, 2, 128
 CONTEXT = 512
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 
-OpenLanguage = Callable[..., LanguageModel]
-
 
 def tokens() -> list[tuple[str, int]]:
     """Three control tokens, the 256 bytes, and single characters."""
     named = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL)]
     spelled = [(f"<0x{byte:02X}>", BYTE) for byte in range(256)]
-    return (
-        named + spelled + [(sign, NORMAL) for sign in "▁abcdefghijklmnopqrstuvwxyz0123456789<>{}"]
-    )
+    signs = "▁abcdefghijklmnopqrstuvwxyz0123456789<>{}"
+    return named + spelled + [(sign, NORMAL) for sign in signs]
 
 
 def shapes(vocabulary: int) -> dict[str, tuple[int, ...]]:
@@ -97,23 +94,11 @@ def weights(f32_gguf: Path) -> Iterator[LlamaModel]:
 
 
 @pytest.fixture
-def open_language(q8_gguf: Path) -> Iterator[OpenLanguage]:
-    """A function that opens a language model; closed after the test."""
-    opened: list[LanguageModel] = []
-
-    def open_one(path: Path = q8_gguf, **options: int) -> LanguageModel:
-        opened.append(LanguageModel(path, ContextOptions(**{"length": CONTEXT, **options})))
-        return opened[-1]
-
-    yield open_one
-    for language in opened:
-        language.close()
-
-
-@pytest.fixture
-def language(open_language: OpenLanguage) -> LanguageModel:
+def language(q8_gguf: Path) -> Iterator[LanguageModel]:
     """A language model with Q8_0 weights."""
-    return open_language()
+    opened = LanguageModel(q8_gguf, ContextOptions(length=CONTEXT))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -52,7 +50,7 @@ def test_an_answer_stops_where_the_context_ends(language: LanguageModel) -> None
 
 
 def test_a_prompt_longer_than_the_context_names_both_numbers(language: LanguageModel) -> None:
-    with pytest.raises(InputError, match="600 positions, the model.s context 512"):
+    with pytest.raises(InputError, match=r"600 positions, the model.s context 512"):
         language.generate([Request((Text("a" * 600),))])
 
     assert language.generate([Request(QUESTION, max_tokens=1)])[0].ids
@@ -111,8 +109,7 @@ def test_logits_under_the_automaton_are_those_of_allowed_tokens(language: Langua
     assert rest == [None, None, None]  # the end was forced too
 
 
-def test_a_closed_language_model_says_so(f32_gguf: Path, open_language: object) -> None:
-    language = open_language(f32_gguf)  # type: ignore[operator]
+def test_a_closed_language_model_says_so(language: LanguageModel) -> None:
     language.close()
     language.close()
 

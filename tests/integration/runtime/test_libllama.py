@@ -69,7 +69,7 @@ def test_a_model_cut_short_by_one_byte_is_refused_with_the_reason(
     path = tmp_path / "short.gguf"
     path.write_bytes(f32_gguf.read_bytes()[:-1])
 
-    with pytest.raises(BackendError, match="file bounds|corrupt|incomplete"):
+    with pytest.raises(BackendError, match=r"file bounds|corrupt|incomplete"):
         LlamaModel(path)
 
 
@@ -174,7 +174,7 @@ def test_a_type_that_is_not_known_is_refused_with_the_known_ones(
 def test_what_cannot_be_quantised_leaves_nothing_behind(q8_gguf: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.gguf"
 
-    with pytest.raises(BackendError, match="cannot be written as Q4_0.*requantiz"):
+    with pytest.raises(BackendError, match=r"cannot be written as Q4_0.*requantiz"):
         quantise_gguf(q8_gguf, target, "Q4_0")
 
     assert not target.exists()
