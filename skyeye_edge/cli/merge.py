@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from skyeye_edge.cli.options import Commands, add_command
@@ -26,6 +27,12 @@ def run(args: argparse.Namespace) -> int:
     """`skyeye-edge merge`."""
     from skyeye_edge.training import merge
 
-    merge(args.training_run, args.output)
-    print(args.output)
+    report = merge(args.training_run, args.output)
+    if not args.quiet:
+        print(
+            f"largest difference of a logit, relative: {report.merged:.1e} by merging, "
+            f"{report.rounded:.1e} by rounding the weights to float16",
+            file=sys.stderr,
+        )
+    print(report.target)
     return 0
