@@ -1,0 +1,191 @@
+"""How good skyeye-tiny is at each task, on images it has not seen.
+
+    python benchmarks/evaluate_tiny.py DATA --checkpoint DIR      PyTorch, float32
+    python benchmarks/evaluate_tiny.py DATA --bundle DIR          the runtime, as shipped
+
+DATA holds rsicd/ and boxes/. What a caption score means depends on how many different references an
+image has: copies of one sentence are easily hit. The official test split is like the images with
+four and more, so that line is the one to look at. The last line of stdout is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from skyeye_edge.core.results import TaskResult
+from skyeye_edge.core.tasks import Task
+from skyeye_edge.evaluation import (
+    CaptionItem,
+    ClassItem,
+    GroundItem,
+    Picture,
+    Predictor,
+    Share,
+    VqaItem,
+    caption_all,
+    evaluate_classes,
+    evaluate_ground,
+    evaluate_vqa,
+    score_captions,
+    with_references,
+)
+from skyeye_edge.training.data.annotation import Annotation
+from skyeye_edge.training.data.readers import read_annotations
+from skyeye_edge.training.data.synthetic import RESERVED_SEEDS, render_scene
+
+ABSENT_PER_IMAGE = 3
+CLEARLY_DIFFERENT = 4  # references
+
+
+def main() -> None:
+    """Evaluate, print a table, and one JSON object."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("data", type=Path, metavar="DATA")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--checkpoint", type=Path, metavar="DIR")
+    which.add_argument("--bundle", type=Path, metavar="DIR", help="default: the packaged one")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="images of each kind")
+    parser.add_argument("--scenes", type=int, default=300, metavar="N", help="synthetic scenes")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--only", choices=["captions", "boxes", "synthetic", "classes"])
+    args = parser.parse_args()
+    parts: dict[str, Callable[[Predictor], dict[str, Any]]] = {
+        "captions": lambda p: captions(p, few(read_rsicd(args), args.limit)),
+        "boxes": lambda p: boxes(p, few(list(box_items(args)), args.limit)),
+        "synthetic": lambda p: synthetic(p, args.limit or args.scenes),
+        "classes": lambda p: classes(p, read_rsicd(args), args.limit),
+    }
+    figures: dict[str, Any] = {}
+    with open_predictor(args.checkpoint, args.bundle) as predictor:
+        for name in [args.only] if args.only else list(parts):
+            began = time.monotonic()
+            figures |= parts[name](predictor)
+            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    model = args.checkpoint or args.bundle or "packaged"
+    print(json.dumps({"benchmark": "evaluate_tiny", "model": Path(model).name, **figures}))
+
+
+@contextmanager
+def open_predictor(checkpoint: Path | None, bundle: Path | None) -> Iterator[Predictor]:
+    """The checkpoint in PyTorch, or the bundle in the runtime."""
+    if checkpoint:
+        from skyeye_edge.training.predictor import CheckpointPredictor
+
+        yield CheckpointPredictor(checkpoint)
+        return
+    import skyeye_edge as sky
+
+    class Runtime:
+        """Names of parameters differ, nothing else."""
+
+        def run(self, image: Picture, tasks: Sequence[Task], /) -> Sequence[TaskResult]:
+            return model.run(image, list(tasks))
+
+    with sky.load(bundle) as model:
+        yield Runtime()
+
+
+def few(items: list[Any], limit: int) -> list[Any]:
+    """At most `limit` evenly spaced items; all if it is 0."""
+    if not 0 < limit < len(items):
+        return items
+    return [items[int(place)] for place in np.linspace(0, len(items) - 1, limit)]
+
+
+def read_rsicd(args: argparse.Namespace) -> list[Annotation]:
+    """Images of the split with captions and class."""
+    return read_annotations(args.data / "rsicd" / "captions.json", "captions", args.split)
+
+
+def captions(predictor: Predictor, found: list[Annotation]) -> dict[str, Any]:
+    """All images, and those with four or more different references."""
+    items = [CaptionItem(item.image, item.captions) for item in found]
+    results = caption_all(predictor, items)
+    places = with_references(items, CLEARLY_DIFFERENT)
+    reports = {"captions_all": score_captions(results, items)}
+    if places:
+        chosen = [results[place] for place in places], [items[place] for place in places]
+        reports["captions_4_different"] = score_captions(*chosen)
+    for name, report in reports.items():
+        print(
+            f"{name:28} CIDEr-D {report.cider:6.1f}  BLEU-4 {report.bleu4:5.1f}  "
+            f"n {report.number}  different {report.different}  cut {report.cut}"
+        )
+    return {name: report.to_json() for name, report in reports.items()}
+
+
+def box_items(args: argparse.Namespace) -> Iterator[GroundItem]:
+    """`the <label>` where an image has one object of that class; other labels of its set absent."""
+    for file in sorted((args.data / "boxes").glob("*/annotations.json")):
+        everything = read_annotations(file, "boxes", "all")
+        labels = sorted({label for item in everything for _, label in item.objects})
+        entries = json.loads(file.read_text("utf-8"))
+        if all(entry["split"] != args.split for entry in entries):
+            continue
+        for item in read_annotations(file, "boxes", args.split):
+            counts = Counter(label for _, label in item.objects)
+            unique = [(f"the {name}", box) for box, name in item.objects if counts[name] == 1]
+            missing = [f"the {name}" for name in labels if name not in counts]
+            with Image.open(str(item.image)) as image:
+                size = image.size
+            yield GroundItem(item.image, size, tuple(unique), tuple(few(missing, ABSENT_PER_IMAGE)))
+
+
+def boxes(predictor: Predictor, items: list[GroundItem]) -> dict[str, Any]:
+    """Real held-out boxes."""
+    report = evaluate_ground(predictor, items)
+    show("real boxes", {"all sizes": report.all_sizes, **report.by_size})
+    absent = {"absent": report.absent_called_absent, "present": report.present_called_absent}
+    show("real, called absent", absent)
+    return {"real_boxes": report.to_json()}
+
+
+def synthetic(predictor: Predictor, number: int) -> dict[str, Any]:
+    """Scenes of seeds that are never trained on."""
+    ground, asked = [], []
+    for seed in itertools.islice(itertools.count(RESERVED_SEEDS), number):
+        scene = render_scene(seed)
+        rgb = np.asarray(scene.image)
+        ground.append(GroundItem(rgb, scene.image.size, tuple(scene.phrases), tuple(scene.absent)))
+        asked.append(VqaItem(rgb, tuple(scene.questions)))
+    report, vqa = evaluate_ground(predictor, ground), evaluate_vqa(predictor, asked)
+    show("synthetic boxes", {"all sizes": report.all_sizes, **report.by_size})
+    absent = {"absent": report.absent_called_absent, "present": report.present_called_absent}
+    show("synthetic, called absent", absent)
+    show("synthetic questions", {"all kinds": vqa.all_kinds, **vqa.by_kind})
+    return {"synthetic_boxes": report.to_json(), "synthetic_vqa": vqa.to_json()}
+
+
+def classes(predictor: Predictor, found: list[Annotation], limit: int) -> dict[str, Any]:
+    """Scene class among all names."""
+    names = sorted({item.scene for item in found})
+    items = [ClassItem(item.image, item.scene) for item in few(found, limit)]
+    report = evaluate_classes(predictor, items, names)
+    show("scene classes", {f"{len(names)} names": report.all_classes})
+    return {"scene_classes": report.to_json()}
+
+
+def show(what: str, shares: dict[str, Share]) -> None:
+    """Print one line per share, with its interval."""
+    for name, found in shares.items():
+        low, high = found.interval
+        line = f"{what + ', ' + name:34} {100 * found.rate:5.1f} %"
+        print(f"{line}  n {found.number:5}  95 % {100 * low:.1f} to {100 * high:.1f}")
+
+
+if __name__ == "__main__":
+    main()
