@@ -26,7 +26,7 @@ from skyeye_edge.export.parity import ParityRow, measure_parity
 from skyeye_edge.runtime import versions
 from skyeye_edge.training.predictor import CheckpointPredictor
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 
 
 def read_images(folder: Path, count: int) -> list[Frame]:
