@@ -32,19 +32,20 @@ def run(args: argparse.Namespace) -> int:
     """`skyeye-edge train`."""
     from skyeye_edge.training import train
 
-    with training_bar(quiet=args.quiet) as tell:
+    with _display(quiet=args.quiet) as tell:
         folder = train(args.recipe, resume=args.resume, on_event=tell)
-    if not args.quiet:
-        print(f"next: skyeye-edge merge {folder} -o CHECKPOINT", file=sys.stderr)
     print(folder)
     return 0
 
 
 @contextmanager
-def training_bar(*, quiet: bool) -> Iterator[Callable[[TrainingEvent], None]]:
-    """A bar with loss, rate and time left, on a terminal only; the run's log has it all."""
-    if quiet or not sys.stderr.isatty():
+def _display(*, quiet: bool) -> Iterator[Callable[[TrainingEvent], None]]:
+    """A bar per stage on a terminal, else a line per event; on stderr. Yields who to tell."""
+    if quiet:
         yield lambda event: None
+        return
+    if not sys.stderr.isatty():
+        yield lambda event: print(_line(event), file=sys.stderr, flush=True)
         return
     from rich import progress as bars
     from rich.console import Console
@@ -52,17 +53,27 @@ def training_bar(*, quiet: bool) -> Iterator[Callable[[TrainingEvent], None]]:
     columns = (
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
-        bars.TextColumn("{task.completed:.0f}/{task.total:.0f} steps, {task.fields[now]}"),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[says]}"),
     )
     with bars.Progress(*columns, console=Console(stderr=True)) as display:
         stages: dict[str, bars.TaskID] = {}
 
         def tell(event: TrainingEvent) -> None:
-            minutes, seconds = divmod(round(event.seconds_left), 60)
-            rate = f"{event.samples_per_second:.1f} samples/s"
-            now = f"loss {event.loss:.3f}, {rate}, {minutes}:{seconds:02d} left"
             if event.stage not in stages:
-                stages[event.stage] = display.add_task(event.stage, total=event.steps, now=now)
-            display.update(stages[event.stage], completed=event.step, now=now)
+                stages[event.stage] = display.add_task(event.stage, total=event.steps, says="")
+            display.update(stages[event.stage], completed=event.step, says=_says(event))
 
         yield tell
+
+
+def _line(event: TrainingEvent) -> str:
+    return f"{event.stage} {event.step}/{event.steps}  {_says(event)}"
+
+
+def _says(event: TrainingEvent) -> str:
+    minutes, seconds = divmod(round(event.seconds_left), 60)
+    return (
+        f"loss {event.loss:.3f}  {event.samples_per_second:.1f} samples/s  "
+        f"{minutes}:{seconds:02} left"
+    )
