@@ -10,7 +10,8 @@ from skyeye_edge.cli.options import Commands, add_command
 
 EXAMPLES = (
     "skyeye-edge export my-checkpoint -o my-bundle",
-    "skyeye-edge export my-checkpoint -o my-bundle --vision fp32 --language F32 --replace",
+    "skyeye-edge export my-checkpoint -o my-bundle "
+    "--vision fp32,int8 --language F32,Q8_0 --replace",
 )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from skyeye_edge.cli.options import Commands, add_command
 
 EXAMPLES = (
-    "skyeye-edge merge runs/my-run -o my-checkpoint",
-    "skyeye-edge merge runs/my-run -o my-checkpoint-2 --quiet",
+    "skyeye-edge merge runs/my-model -o my-checkpoint",
+    "skyeye-edge merge runs/my-model -o my-checkpoint-2 --quiet",
 )
 
 

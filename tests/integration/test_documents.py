@@ -1,0 +1,157 @@
+"""What the pages and help pages tell users to type is run here, or it is said where else."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from skyeye_edge.cli import ask, caption, demo, doctor, ground, main
+from skyeye_edge.cli import bundle as bundle_command
+from skyeye_edge.cli import export as export_command
+from skyeye_edge.cli import merge as merge_command
+from skyeye_edge.cli import train as train_command
+from skyeye_edge.cli import watch as watch_command
+from skyeye_edge.training.data.synthetic import render_scene
+
+REPO = Path(__file__).parents[2]
+PAGES = [REPO / "README.md", REPO / "CONTRIBUTING.md", *sorted((REPO / "docs").glob("*.md"))]
+
+# Commands that do not run here, and where they do.
+ELSEWHERE = {
+    "make test": ".ci/run",
+    "make demo": ".ci/run sets up the same way; the demo itself: test_cli.py",
+    "make wheels": "by hand before a release: it needs a registry and minutes",
+    "make bench": "test of benchmarks/frames_per_second.py",
+    "make train-tiny": "by hand: it takes hours; its recipes are read by the tests of training",
+    "pip install": "tests/packaging (wheel, bare environment); .ci/run (all extras)",
+    "ffmpeg": "a sender for people; test_cli.py has its own",
+    "skyeye-edge watch": "test_cli.py, against a sender on this machine",
+    "python examples/": "test_examples.py",
+}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page, also indented ones."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", page.read_text("utf-8"), re.M | re.S)
+    return [re.sub(rf"^{indent}", "", text, flags=re.M) for indent, text in found]
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of the console blocks, without the environment's folder."""
+    lines = [line for block in blocks(page, "console") for line in block.splitlines()]
+    return [line.replace(".venv/bin/", "") for line in lines if line.strip()]
+
+
+def run(command: str) -> int:
+    program, *argv = shlex.split(command)
+    assert program == "skyeye-edge"
+    return main(argv)
+
+
+@pytest.fixture(scope="module")
+def desk(demo_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the pages assume to lie in front of the user."""
+    folder = tmp_path_factory.mktemp("desk")
+    shutil.copy(demo_clip, folder / "flight.mp4")
+    render_scene(1_000_000).image.save(folder / "photo.jpg")
+    (folder / "checkpoints").symlink_to(REPO / "checkpoints")
+    (folder / "my_images").mkdir()
+    with (folder / "my_images" / "annotations.jsonl").open("w") as lines:
+        for number in range(10):
+            scene = render_scene(1_000_000 + number)
+            scene.image.save(folder / "my_images" / f"{number}.png")
+            phrase, box = scene.phrases[0]
+            entry = {
+                "image": f"{number}.png",
+                "captions": [scene.captions[0]],
+                "boxes": [{"bbox": list(box), "label": "thing", "phrase": phrase}],
+            }
+            print(json.dumps(entry), file=lines)
+    return folder
+
+
+@pytest.fixture
+def at_desk(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(desk)
+    yield desk
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_ours_or_known_to_run_elsewhere(page: Path) -> None:
+    known = ("skyeye-edge ", *ELSEWHERE)
+
+    assert [line for line in commands(page) if not line.startswith(known)] == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if blocks(page, "python")],
+    ids=lambda page: page.name,
+)
+def test_the_python_of_a_page_runs_in_its_order(page: Path, at_desk: Path) -> None:
+    names: dict[str, object] = {}
+
+    for block in blocks(page, "python"):
+        exec(compile(block, page.name, "exec"), names)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *commands(REPO / "docs" / "caption_a_flight.md"),
+        *caption.EXAMPLES,
+        *ground.EXAMPLES,
+        *ask.EXAMPLES,
+        *demo.EXAMPLES,
+        *doctor.EXAMPLES,
+        bundle_command.EXAMPLES[0],
+    ],
+)
+def test_a_command_of_the_pages_runs(command: str, at_desk: Path) -> None:
+    assert run(command) == 0
+
+
+def test_the_examples_of_watch_differ_from_the_tested_command_in_the_port_alone() -> None:
+    assert all(" udp://127.0.0.1:" in example for example in watch_command.EXAMPLES)
+
+
+@pytest.mark.timeout(900)
+def test_ten_own_images_become_a_bundle_by_following_the_readme(at_desk: Path) -> None:
+    (recipe,) = blocks(REPO / "README.md", "yaml")
+    Path("my_recipe.yaml").write_text(recipe)
+    chain = [line for line in commands(REPO / "README.md") if "my-" in line or "my_" in line]
+    export_page = commands(REPO / "docs" / "export.md")[1:]
+    rest = [*train_command.EXAMPLES[1:], *merge_command.EXAMPLES[1:], *bundle_command.EXAMPLES[1:]]
+
+    assert [run(command) for command in chain] == [0, 0, 0, 0]
+    assert [run(command) for command in [*rest, *export_page]] == [0] * 6
+    assert set(export_command.EXAMPLES) <= {*chain, *commands(REPO / "docs" / "export.md")}
+
+
+def test_readme_and_training_page_have_the_same_recipe_and_commands() -> None:
+    readme, page = REPO / "README.md", REPO / "docs" / "train.md"
+
+    assert blocks(readme, "yaml") == blocks(page, "yaml")
+    assert {line for line in commands(readme) if "my_" in line} <= set(commands(page))
+
+
+@pytest.mark.parametrize("page", [REPO / "README.md", REPO / "docs" / "train.md"])
+def test_the_annotations_of_a_page_are_read(page: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from skyeye_edge.training.data.readers import read_annotations
+
+    (lines,) = blocks(page, "json")
+    (tmp_path / "annotations.jsonl").write_text(lines)
+    for name in re.findall(r'"image": "([^"]+)"', lines):
+        Image.new("RGB", (128, 128)).save(tmp_path / name)
+
+    found = read_annotations(tmp_path / "annotations.jsonl", "lines", "train")
+
+    assert len(found) == len(re.findall("image", lines)) - lines.count('"val"')
