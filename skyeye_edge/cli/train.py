@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
 
     with _display(quiet=args.quiet) as tell:
         folder = train(args.recipe, resume=args.resume, on_event=tell)
+    if not args.quiet:
+        print(f"next: skyeye-edge merge {folder} -o CHECKPOINT", file=sys.stderr)
     print(folder)
     return 0
 
