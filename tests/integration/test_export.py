@@ -135,14 +135,17 @@ def test_a_thousand_real_captions_are_cut_as_sentencepiece_does(
     assert found == reference.encode(texts)
 
 
-def test_llama_cpps_own_class_continues_a_text(tiny_bundle: Path) -> None:
-    file = sky.open_bundle(tiny_bundle).language_file("auto")
-    llama = llama_cpp.Llama(str(file), n_ctx=64, n_threads=1, verbose=False)
+def test_llama_cpps_own_class_computes_with_the_file(tiny_bundle: Path) -> None:
+    bundle = sky.open_bundle(tiny_bundle)
+    llama = llama_cpp.Llama(
+        str(bundle.language_file("auto")), n_ctx=64, n_threads=1, logits_all=True, verbose=False
+    )
 
-    done = llama.create_completion("many planes are", max_tokens=4, temperature=0.0)
+    llama.eval(llama.tokenize(b"many planes are parked", add_bos=False))
 
-    assert isinstance(done, dict)
-    assert done["usage"]["completion_tokens"] >= 1
+    scores = np.asarray(llama.scores[: llama.n_tokens])
+    assert scores.shape == (llama.n_tokens, bundle.manifest.vocabulary)
+    assert scores.std() > 0.1
 
 
 def test_plain_onnx_tools_take_the_vision_file(tiny_bundle: Path) -> None:
