@@ -18,6 +18,7 @@ from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.core.tasks import ONE_FRAME_TASKS, Task, task_name
 from skyeye_edge.runtime.engine import Question
 from skyeye_edge.runtime.sources import open_source
+from skyeye_edge.runtime.sources.timing import check_every
 
 if TYPE_CHECKING:
     from skyeye_edge.runtime.model import Model
@@ -80,6 +81,7 @@ class Stream:
         utc: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
         check_tasks(tasks, clip)
+        check_every(every)
         self.source = source
         self.totals = totals or Counts()  # the whole stream so far
         self.answered = answered  # frames
@@ -193,7 +195,6 @@ def open_stream(
         InputError: wrong tasks or `every`, or no such source.
         MediaError: a file in which no picture can be decoded.
     """
-    check_tasks(tasks, clip)
     return Stream(model, open_source(source), tasks, every, clip=clip)
 
 

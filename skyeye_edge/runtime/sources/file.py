@@ -59,11 +59,10 @@ class FileSource:
             target=self._read, args=(sampler,), name=f"read {self.name}", daemon=True
         )
         self._reader.start()
-        while True:
-            item = self._box.take()
-            yield item
-            if isinstance(item, SourceChange) and item.state == "ENDED":
-                return
+        try:
+            yield from self._box.items()
+        finally:  # also when somebody stops asking without a word
+            self.stop()
 
     def stop(self) -> None:
         """End early: `items` goes on to ENDED, with undecided frames counted as closed."""

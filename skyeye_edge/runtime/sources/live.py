@@ -15,7 +15,7 @@ from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
 from skyeye_edge.runtime.sources.live_child import POLITE, Message, ReaderProcess
 from skyeye_edge.runtime.sources.mailbox import Item, Mailbox
-from skyeye_edge.runtime.sources.timing import Sampler
+from skyeye_edge.runtime.sources.timing import check_every
 
 log = logging.getLogger(__name__)
 SCHEMES = ("udp", "rtsp")
@@ -126,17 +126,15 @@ class LiveSource:
         """Changes of state, and the newest frame each time one is asked for. To be called once."""
         if self._supervisor is not None:
             raise InputError(f"{self.name}: this source is already being read; open another one")
-        Sampler(every)  # refuses a wrong `every` here, and not in the child
+        check_every(every)  # here, and not in the child
         self._supervisor = threading.Thread(
             target=self._supervise, args=(every,), name=f"watch {self.name}", daemon=True
         )
         self._supervisor.start()
-        while True:
-            self._ask()
-            item = self._box.take()
-            yield item
-            if isinstance(item, SourceChange) and item.state == "ENDED":
-                return
+        try:
+            yield from self._box.items(before_each=self._ask)
+        finally:  # also when somebody stops asking without a word
+            self.stop()
 
     def stop(self) -> None:
         """End within two seconds: `items` goes on to ENDED."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
@@ -57,6 +57,15 @@ class Mailbox:
         """Note what happened between two items."""
         with self._changed:
             self._carry += counts
+
+    def items(self, before_each: Callable[[], None] = lambda: None) -> Iterator[Item]:
+        """Everything up to ENDED; `before_each` is called before the wait for an item."""
+        while True:
+            before_each()
+            item = self.take()
+            yield item
+            if isinstance(item, SourceChange) and item.state == "ENDED":
+                return
 
     def take(self) -> Item:
         """The next item, as soon as there is one; after a stop, ENDED within PATIENCE."""

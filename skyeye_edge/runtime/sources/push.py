@@ -90,11 +90,7 @@ class Push:
             self._sampler = Sampler(every)
             if self._index:  # a frame was pushed before anybody asked: the next is due after it
                 self._sampler.is_due(self._time)
-        while True:
-            item = self._box.take()
-            yield item
-            if isinstance(item, SourceChange) and item.state == "ENDED":
-                return
+        yield from self._box.items()
 
     def stop(self) -> None:
         """Want no more: frames that wait are counted as closed, later ones are ignored."""

@@ -9,12 +9,17 @@ from skyeye_edge.core.errors import InputError
 TOLERANCE = 1e-6  # seconds; a time stamp of 0.9999999 is the one of second 1
 
 
+def check_every(every: float) -> None:
+    """Refuse an interval that is no duration; raises InputError."""
+    if not 0 <= every < math.inf:
+        raise InputError(f"every {every}: give seconds between answers, 0 for every frame")
+
+
 class Sampler:
     """Chooses the first frame in each interval of `every` seconds, counted from the first."""
 
     def __init__(self, every: float) -> None:
-        if not 0 <= every < math.inf:
-            raise InputError(f"every {every}: give seconds between answers, 0 for every frame")
+        check_every(every)
         self._every = every
         self._first = math.nan
         self._slot = -1

@@ -187,6 +187,18 @@ def test_a_source_is_read_once(make_clip: MakeClip) -> None:
             next(source.items(1.0))
 
 
+def test_a_reader_that_nobody_asks_any_more_ends(clip: Path) -> None:
+    source = FileSource(clip)
+    items = source.items(0.0)
+    next(items)
+    (reader,) = [thread for thread in threading.enumerate() if thread.name == f"read {source.name}"]
+
+    del items
+    reader.join(timeout=5)
+
+    assert not reader.is_alive()
+
+
 @settings(max_examples=15, deadline=None)
 @given(taken=st.integers(0, 30), every=st.sampled_from([0.0, 0.25, 1.0]))
 def test_a_stop_at_any_moment_leaves_no_frame_uncounted(

@@ -1,0 +1,206 @@
+"""Streams over the tiny model: events, counts, and the ways in which they end."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skyeye_edge.core.errors import ClosedError, InputError, SkyEyeError
+from skyeye_edge.core.events import (
+    AnswerEvent,
+    Event,
+    StateEvent,
+    SummaryEvent,
+    parse_event,
+)
+from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.core.tasks import Caption, Classify, Ground, Task
+from skyeye_edge.runtime.model import Model, load
+from skyeye_edge.runtime.sources.file import FileSource
+from skyeye_edge.runtime.sources.push import Push
+from skyeye_edge.runtime.stream import open_stream
+
+SHORT: list[Task] = [Classify(("harbour", "farmland"))]  # the automaton keeps it short
+PICTURE = np.full((40, 60, 3), 90, np.uint8)
+
+
+def check_sums(events: list[Event]) -> None:
+    """Answers and summary account for every frame exactly once."""
+    *others, summary = events
+    assert isinstance(summary, SummaryEvent)
+    answers = [event for event in others if isinstance(event, AnswerEvent)]
+    dropped = sum(summary.counts.dropped.values())
+    assert summary.answered == sum(len(event.frames) for event in answers)
+    assert summary.counts.received == summary.answered + summary.counts.skipped + dropped
+    told = sum((event.counts for event in answers), Counts())
+    assert told.received <= summary.counts.received
+    for event in answers:
+        inside = len(event.frames) + event.counts.skipped + sum(event.counts.dropped.values())
+        assert event.counts.received == inside
+
+
+def test_a_clip_becomes_one_answer_per_interval_an_end_and_a_summary(
+    tiny: Model, demo_clip: Path
+) -> None:
+    with tiny.stream(demo_clip, tasks=[*SHORT, Ground("a boat")], every=2.0) as stream:
+        events = list(stream)
+
+    answers = [event for event in events if isinstance(event, AnswerEvent)]
+    assert [event.time for event in answers] == pytest.approx(
+        [2.0 * n for n in range(len(answers))]
+    )
+    assert [type(event) for event in events[-2:]] == [StateEvent, SummaryEvent]
+    assert {len(event.results) for event in answers} == {2}
+    assert all(event.model == tiny.description for event in answers)
+    assert all(event.timing_ms["age"] > 0 for event in answers)
+    check_sums(events)
+
+
+def test_events_travel_as_json_and_as_pickles(tiny: Model, demo_clip: Path) -> None:
+    with tiny.stream(demo_clip, tasks=SHORT, every=4.0) as stream:
+        event = next(stream)
+
+    assert isinstance(event, AnswerEvent)
+    read = parse_event(event.to_json())
+    assert isinstance(read, AnswerEvent)
+    assert (read.frames, read.counts, read.size) == (event.frames, event.counts, event.size)
+    assert pickle.loads(pickle.dumps(event)) == event
+
+
+def test_what_a_stream_answers_is_what_a_call_answers(tiny: Model, demo_clip: Path) -> None:
+    with closing(FileSource(demo_clip)) as source:
+        frame = next(source.items(0.0))
+    assert isinstance(frame, Frame)
+
+    with tiny.stream(demo_clip, tasks=[Caption()], every=0) as stream:
+        event = next(stream)
+
+    assert isinstance(event, AnswerEvent)
+    assert event.results == tuple(tiny.run(frame, [Caption()]))
+
+
+def test_several_frames_are_asked_about_as_one_clip(tiny: Model, demo_clip: Path) -> None:
+    with open_stream(tiny, demo_clip, SHORT, every=1.0, clip=3) as stream:
+        events = list(stream)
+
+    answers = [event for event in events if isinstance(event, AnswerEvent)]
+    assert {len(event.frames) for event in answers[:-1]} == {3}
+    assert 1 <= len(answers[-1].frames) <= 3
+    check_sums(events)
+
+
+def test_a_stop_ends_with_a_summary_in_which_nothing_is_missing(
+    tiny: Model, demo_clip: Path
+) -> None:
+    with tiny.stream(demo_clip, tasks=SHORT, every=0) as stream:
+        events = [next(stream), next(stream)]
+        stream.stop()
+        events += stream
+
+    assert [type(event) for event in events[2:]] == [StateEvent, SummaryEvent]
+    check_sums(events)
+
+
+def test_a_closed_stream_says_so_and_closes_twice(tiny: Model, demo_clip: Path) -> None:
+    stream = tiny.stream(demo_clip, tasks=SHORT, every=0)
+    next(stream)
+    stream.close()
+    stream.close()
+
+    with pytest.raises(ClosedError, match="this stream is closed"):
+        next(stream)
+    assert not [t for t in threading.enumerate() if t.name == f"read {demo_clip.name}"]
+
+
+def test_the_model_goes_on_when_a_stream_is_closed(tiny: Model, demo_clip: Path) -> None:
+    with tiny.stream(demo_clip, tasks=SHORT, every=0) as stream:
+        next(stream)
+
+    assert tiny.classify(Frame(PICTURE), ["harbour", "farmland"]).label
+
+
+def test_pushed_frames_are_answered_while_others_are_pushed(tiny: Model) -> None:
+    camera = Push()
+    events: list[Event] = []
+    asking = threading.Thread(
+        target=lambda: events.extend(tiny.stream(camera, tasks=SHORT, every=0))
+    )
+    asking.start()
+    for number in range(50):
+        camera.push(PICTURE, time=number / 10)
+    camera.end()
+    asking.join(timeout=60)
+
+    summary = events[-1]
+    assert isinstance(summary, SummaryEvent)
+    assert summary.counts.received == 50
+    check_sums(events)
+
+
+def test_a_model_that_fails_ends_the_stream_in_order_and_then_raises(
+    tiny_bundle: Path, demo_clip: Path
+) -> None:
+    model = load(tiny_bundle)
+    events: list[Event] = []
+    with model.stream(demo_clip, tasks=SHORT, every=0) as stream:
+        events.append(next(stream))
+        model.close()
+        events += [next(stream), next(stream)]
+        with pytest.raises(SkyEyeError):
+            next(stream)
+
+    assert [type(event) for event in events] == [AnswerEvent, StateEvent, SummaryEvent]
+    check_sums(events)
+    summary = events[-1]
+    assert isinstance(summary, SummaryEvent)
+    assert summary.counts.dropped["closed"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("tasks", "clip", "every", "message"),
+    [
+        pytest.param([], 1, 1.0, "at least one task", id="nothing asked"),
+        pytest.param([Ground("x")], 2, 1.0, "one frame", id="a box on a clip"),
+        pytest.param(SHORT, 0, 1.0, "number of frames", id="an empty clip"),
+        pytest.param(SHORT, 1, -1.0, "seconds between answers", id="negative interval"),
+    ],
+)
+def test_a_wrong_request_is_refused_at_once(
+    tiny: Model, demo_clip: Path, tasks: list[Task], clip: int, every: float, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        open_stream(tiny, demo_clip, tasks, every=every, clip=clip)
+
+
+class Camera:
+    """A source that fails on the way, as hardware does."""
+
+    name = "camera"
+
+    def items(self, every: float) -> Iterator[Frame | SourceChange]:
+        yield SourceChange("LIVE", "frames arrive")
+        yield Frame(PICTURE, 0.0, 0, before=Counts(3, 2, {"decode": 1}))
+        yield SourceChange("ENDED", "unplugged", before=Counts(2, 0, {"decode": 2}))
+
+    def stop(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_source_of_ones_own_is_streamed_like_any_other(tiny: Model) -> None:
+    with tiny.stream(Camera(), tasks=SHORT) as stream:
+        events = list(stream)
+
+    assert [event.source for event in events] == ["camera", "", "camera", "camera"]
+    check_sums(events)
+    summary = events[-1]
+    assert isinstance(summary, SummaryEvent)
+    assert (summary.counts.received, summary.counts.dropped["decode"]) == (6, 3)

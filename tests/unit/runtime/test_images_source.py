@@ -1,0 +1,74 @@
+"""Folders of images as a source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from skyeye_edge.core.errors import InputError, MediaError
+from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.runtime.sources import open_source
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four images, one of them damaged, and a file that is none."""
+    for number, name in enumerate(["b.png", "a.jpg", "d.webp"]):
+        Image.new("RGB", (8 + number, 6)).save(tmp_path / name)
+    (tmp_path / "c.jpg").write_bytes(b"no image")
+    (tmp_path / ".hidden.png").touch()
+    (tmp_path / "notes.txt").write_text("no image either")
+    return tmp_path
+
+
+def test_images_come_by_name_a_second_apart(folder: Path) -> None:
+    frames = [item for item in open_source(folder).items(1.0) if isinstance(item, Frame)]
+
+    assert [frame.source for frame in frames] == ["a.jpg", "b.png", "d.webp"]
+    assert [frame.time for frame in frames] == [0.0, 1.0, 3.0]
+    assert [frame.index for frame in frames] == [0, 1, 3]
+
+
+def test_a_damaged_image_is_counted_and_does_not_stop_the_others(folder: Path) -> None:
+    *_, last, end = open_source(folder).items(0.0)
+
+    assert last.before == Counts(1, 0, {"decode": 1})
+    assert (end.before, end.time) == (Counts(), 4.0)
+
+
+def test_every_leaves_images_out(folder: Path) -> None:
+    (folder / "c.jpg").unlink()
+
+    first, second, end = open_source(folder).items(2.0)
+
+    assert isinstance(first, Frame) and isinstance(second, Frame)
+    assert (first.source, second.source) == ("a.jpg", "d.webp")
+    assert (second.before, end.before) == (Counts(1, 1), Counts())
+
+
+def test_a_stop_ends_after_the_image_at_hand(folder: Path) -> None:
+    source = open_source(folder)
+    items = source.items(0.0)
+    next(items)
+    source.stop()
+
+    (end,) = items
+
+    assert isinstance(end, SourceChange)
+    assert (end.state, end.cause) == ("ENDED", "stopped")
+
+
+def test_a_single_image_is_a_source_too_and_must_be_readable(folder: Path) -> None:
+    frame, _ = open_source(folder / "a.jpg").items(0.0)
+
+    assert isinstance(frame, Frame)
+    assert frame.size == (9, 6)
+    with pytest.raises(MediaError, match=r"c\.jpg"):
+        list(open_source(folder / "c.jpg").items(0.0))
+
+
+def test_a_folder_without_images_is_a_wrong_request(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no image"):
+        open_source(tmp_path)
