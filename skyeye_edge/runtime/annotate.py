@@ -15,10 +15,9 @@ from skyeye_edge.core.events import AnswerEvent, Event
 from skyeye_edge.runtime.drawing import draw_answer
 from skyeye_edge.runtime.sinks.output import replacing
 from skyeye_edge.runtime.sources.file import Pictures, VideoFacts, read_facts
-from skyeye_edge.runtime.sources.pixels import HD_HEIGHT, upright_rgb
+from skyeye_edge.runtime.sources.pixels import BT601, BT709, HD_HEIGHT, LIMITED_RANGE, Converter
 
 if TYPE_CHECKING:
-    import av
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
@@ -26,7 +25,6 @@ __all__ = ["annotate", "draw_answer"]
 
 TICK = Fraction(1, 90_000)  # seconds; rounding to it moves a frame by less than 0.01 ms
 ENCODER = {"preset": "veryfast", "crf": "22", "bf": "0"}  # bf: so that time stamps begin at 0
-BT709, BT601, LIMITED_RANGE = 1, 5, 1  # FFmpeg's numbers
 
 
 def annotate(
@@ -54,18 +52,20 @@ def annotate(
         import av
     facts = read_facts(Path(video))
     latest = _Latest(events)
+    converter = Converter()
     with replacing(Path(path)) as part:
         # faststart: the index goes to the front, so that browsers play while they load
         output = av.open(str(part), "w", format="mp4", options={"movflags": "faststart"})
         with output:
             stream: VideoStream | None = None
             for picture, when, index in Pictures(Path(video), facts):
-                rgb = upright_rgb(picture)
+                rgb = converter.upright_rgb(picture)
                 if (answer := latest.at(index)) is not None:
                     rgb = draw_answer(rgb, answer)
                 rgb = _even(rgb)
                 stream = stream or _add_stream(output, rgb, facts)
-                frame = _frame(rgb, stream)
+                matrix = stream.codec_context.colorspace
+                frame = converter.yuv(_fitted(rgb, stream.width, stream.height), matrix)
                 frame.pts = round(when / TICK)
                 output.mux(stream.encode(frame))
                 on_progress(index + 1, when)
@@ -103,20 +103,13 @@ def _add_stream(
     return stream
 
 
-def _frame(rgb: npt.NDArray[np.uint8], stream: VideoStream) -> av.VideoFrame:
-    """`rgb` as the encoder wants it."""
-    import av
+def _fitted(rgb: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """`rgb` at the size of the first frame: a video may change its size on the way."""
+    if rgb.shape[:2] == (height, width):
+        return rgb
+    import cv2
 
-    if rgb.shape[:2] != (stream.height, stream.width):  # the video changed its size on the way
-        import cv2
-
-        size = (stream.width, stream.height)
-        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
-        format="yuv420p",
-        dst_colorspace=stream.codec_context.colorspace,
-        dst_color_range=LIMITED_RANGE,
-    )
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _even(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from skyeye_edge.core.errors import InputError, MediaError, needs
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.runtime.sources.mailbox import Item, Mailbox
-from skyeye_edge.runtime.sources.pixels import upright_rgb
+from skyeye_edge.runtime.sources.pixels import Converter
 from skyeye_edge.runtime.sources.timing import MediaClock, Sampler
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class FileSource:
 
     def _read(self, sampler: Sampler) -> None:
         pictures = Pictures(self.path, self.facts)
+        converter = Converter()
         cause = "end of file"
         try:
             for picture, when, index in pictures:
@@ -84,7 +85,9 @@ class FileSource:
                     self._box.count(Counts(1, 0, {"closed": 1}))
                     break
                 if sampler.is_due(when):
-                    self._box.put(self._frame(picture, when, index, pictures.taken()))
+                    rgb, arrived = converter.upright_rgb(picture), time.monotonic()
+                    before = pictures.taken()
+                    self._box.put(Frame(rgb, when, index, 0, arrived, self.name, before))
                 else:
                     self._box.count(Counts(1, 1))
         except Exception as error:  # the end of a thread: whoever waits for it must hear of it
@@ -95,10 +98,6 @@ class FileSource:
             log.warning("%s: %s", self.name, cause)
         end = pictures.clock.time + self.facts.step
         self._box.put(SourceChange("ENDED", cause, 0, end, pictures.taken()))
-
-    def _frame(self, picture: av.VideoFrame, when: float, index: int, before: Counts) -> Frame:
-        arrived = time.monotonic()
-        return Frame(upright_rgb(picture), when, index, 0, arrived, self.name, before)
 
 
 class Pictures:

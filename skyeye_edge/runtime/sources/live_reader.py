@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from skyeye_edge.core.frame import Counts
-from skyeye_edge.runtime.sources.pixels import upright_rgb
+from skyeye_edge.runtime.sources.pixels import Converter
 from skyeye_edge.runtime.sources.timing import MediaClock, Sampler
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.sampler = Sampler(self.every)
+        self.converter = Converter()
         self.arrived = time.monotonic()
         self.resumed = 0.0  # when frames came again after a silence
 
@@ -137,7 +138,7 @@ class Session:
         assert self.waiting is not None
         (picture, facts), self.waiting = self.waiting, None
         self.wanted = False
-        rgb = upright_rgb(picture)
+        rgb = self.converter.upright_rgb(picture)
         self._say({"type": "frame", **facts, "shape": rgb.shape}, rgb, last_words=last_words)
 
     def _say(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skyeye_edge.runtime.sources.pixels import turned, upright_rgb
+from skyeye_edge.runtime.sources.pixels import Converter, turned
 
 ONE = 1 << 16  # 1 as FFmpeg's matrices write it
 PICTURE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
@@ -48,7 +48,7 @@ def test_a_turned_clip_comes_out_with_its_red_corner_where_players_show_it(
     corners = {90: (-1, 0), 180: (-1, -1), -90: (0, -1)}  # row, column of the former top left
 
     with av.open(str(path)) as container:
-        rgb = upright_rgb(next(container.decode(video=0)))
+        rgb = Converter().upright_rgb(next(container.decode(video=0)))
 
     red, green, _ = rgb[corners[rotation]].astype(int)
     assert rgb.shape == ((96, 160, 3) if rotation == 180 else (160, 96, 3))
@@ -74,7 +74,7 @@ def test_untagged_video_is_read_as_cameras_of_its_size_write_it(
 
     with av.open(str(path)) as container:
         decoded = next(container.decode(video=0))
-        rgb = upright_rgb(decoded)
+        rgb = Converter().upright_rgb(decoded)
 
     assert decoded.colorspace == 2
     assert np.abs(rgb.reshape(-1, 3).mean(0) - (0, 255, 0)).max() < 6
