@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from skyeye_edge.core.errors import needs
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.manifest import MANIFEST_NAME, write_manifest
-from skyeye_edge.core.tasks import task_name
 from skyeye_edge.export.description import describe
 from skyeye_edge.export.language import (
     check_language_variants,
@@ -91,18 +90,18 @@ def export_bundle(
     with staged(target, replace=replace) as folder:
         tell(f"reading {checkpoint}")
         model = SkyEyeModel.from_checkpoint(checkpoint)
+        frames = read_demo_frames() if frames is None else frames
         warnings = _write_weights(model, checkpoint, folder, visions, types, tell)
         for name in COPIED:
             if (checkpoint / name).is_file():
                 shutil.copyfile(checkpoint / name, folder / name)
         manifest = partial(describe, model.info, model.spec, checkpoint, folder, visions, types)
         write_manifest(manifest(), folder / MANIFEST_NAME)  # a draft, for the runtime to open
-        frames = read_demo_frames() if frames is None else frames
         rows = _measure(model, folder, frames, visions, types, tell)
         write_manifest(manifest(), folder / MANIFEST_NAME)
         files = tuple(_listed(path) for path in sorted(folder.iterdir()))
     tell(f"written: {target}")
-    return ExportReport(target, files, rows, warnings)
+    return ExportReport(target, files, rows, (*warnings, *_disagreements(rows)))
 
 
 def _write_weights(
@@ -140,11 +139,20 @@ def _measure(
     values = {
         "schema": 1,
         "images": len(frames),
-        "tasks": [task_name(task) for task in parity_tasks((1, 1))],
+        "tasks": [repr(task) for task in parity_tasks((1, 1))],
         "rows": [row.to_json() for row in rows],
     }
     (folder / PARITY_NAME).write_text(json.dumps(values, indent=1) + "\n", "utf-8")
     return tuple(rows)
+
+
+def _disagreements(rows: Sequence[ParityRow]) -> tuple[str, ...]:
+    return tuple(
+        f"{row.vision} with {row.language}: {row.different} of {row.answers} answers differ from "
+        "the checkpoint's, where every token should be equal; do not ship this bundle"
+        for row in rows
+        if row.strict and row.different
+    )
 
 
 def _listed(path: Path) -> ExportedFile:
