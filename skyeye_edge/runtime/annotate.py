@@ -55,9 +55,10 @@ def annotate(
     converter = Converter()
     with replacing(Path(path)) as part:
         # faststart: the index goes to the front, so that browsers play while they load
-        output = av.open(str(part), "w", format="mp4", options={"movflags": "faststart"})
+        output = av.open(f"file:{part}", "w", format="mp4", options={"movflags": "faststart"})
         with output:
             stream: VideoStream | None = None
+            last = -1
             for picture, when, index in Pictures(Path(video), facts):
                 rgb = converter.upright_rgb(picture)
                 if (answer := latest.at(index)) is not None:
@@ -66,7 +67,9 @@ def annotate(
                 stream = stream or _add_stream(output, rgb, facts)
                 matrix = stream.codec_context.colorspace
                 frame = converter.yuv(_fitted(rgb, stream.width, stream.height), matrix)
-                frame.pts = round(when / TICK)
+                # one tick at least: an mp4 has no two frames at the same time
+                last = max(last + 1, round(when / TICK))
+                frame.pts = last
                 output.mux(stream.encode(frame))
                 on_progress(index + 1, when)
             if stream is not None:

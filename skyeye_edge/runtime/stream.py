@@ -39,16 +39,6 @@ class Source(Protocol):
         """Give back whatever is held open. Closing twice is fine."""
 
 
-class Sink(Protocol):
-    """Where events go; see `skyeye_edge.runtime.sinks`."""
-
-    def write(self, event: Event) -> None:
-        """Take one event; what is written stays readable if the program is killed."""
-
-    def close(self) -> None:
-        """Finish the output. Closing twice is fine."""
-
-
 class Stream:
     """The events of a source; a context manager and an iterator.
 

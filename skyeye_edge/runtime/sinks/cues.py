@@ -26,42 +26,26 @@ class Cue:
     lines: tuple[str, ...]
 
 
-class CueMaker:
-    """Turns events, one by one, into cues; an answer's cue is known when the next event comes."""
-
-    def __init__(self) -> None:
-        self._start = 0.0
-        self._lines: tuple[str, ...] = ()
-
-    def add(self, event: Event) -> Cue | None:
-        """The cue that `event` ends, if there is one."""
+def build_cues(events: Iterable[Event]) -> Iterator[Cue]:
+    """Cues of a recording, in order; an answer without words has none."""
+    start = 0.0
+    lines: tuple[str, ...] = ()
+    for event in events:
         match event:
             case AnswerEvent():
-                cue = self._finish(event.time)
-                self._start, self._lines = max(self._start, event.time), answer_lines(event.results)
-                return cue
+                yield from _until(start, event.time, lines)
+                start, lines = max(start, event.time), answer_lines(event.results)
             case StateEvent(state="ENDED"):
-                cue, self._lines = self._finish(event.time), ()
-                return cue
+                yield from _until(start, event.time, lines)
+                lines = ()
             case _:
-                return None
-
-    def close(self) -> Cue | None:
-        """The last cue, where no event said when it ends."""
-        cue, self._lines = self._finish(self._start + LONGEST), ()
-        return cue
-
-    def _finish(self, end: float) -> Cue | None:
-        if not self._lines:
-            return None
-        return Cue(self._start, max(end, self._start + 0.001), self._lines)
+                pass
+    yield from _until(start, start + LONGEST, lines)
 
 
-def build_cues(events: Iterable[Event]) -> Iterator[Cue]:
-    """All cues of a recording."""
-    maker = CueMaker()
-    made = [maker.add(event) for event in events]
-    yield from (cue for cue in [*made, maker.close()] if cue is not None)
+def _until(start: float, end: float, lines: tuple[str, ...]) -> Iterator[Cue]:
+    if lines:
+        yield Cue(start, max(end, start + 0.001), lines)
 
 
 def answer_lines(results: tuple[TaskResult, ...]) -> tuple[str, ...]:

@@ -154,7 +154,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
     if path.is_dir():
         raise InputError(f"{path}: this is a folder, a video is needed")
     try:
-        container = av.open(str(path), "r")
+        container = av.open(f"file:{path}", "r")  # or a name like 12:30.mp4 would be an address
     except PermissionError as error:
         raise InputError(f"{path}: not readable by this user; check its permissions") from error
     except (av.FFmpegError, OSError, ValueError) as error:

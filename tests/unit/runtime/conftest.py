@@ -38,7 +38,7 @@ def make_clip(tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
         options: dict[str, str] | None = None,
     ) -> Path:
         path = tmp_path_factory.mktemp("clips") / name
-        with av.open(str(path), "w", options=options or {}) as output:
+        with av.open(f"file:{path}", "w", options=options or {}) as output:
             stream = output.add_stream(codec, rate=10)
             stream.width, stream.height = size
             stream.pix_fmt = pixel_format

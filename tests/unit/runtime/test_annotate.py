@@ -117,6 +117,7 @@ def test_letters_that_the_font_lacks_are_replaced() -> None:
     "clip",
     [
         pytest.param({"times_ms": [0, 33, 67, 100, 450, 1000, 1001, 5000]}, id="variable rate"),
+        pytest.param({"times_ms": range(0, 30, 1)}, id="a thousand frames a second"),
         pytest.param({"codec": "libx265"}, id="H.265"),
         pytest.param({"name": "clip.ts"}, id="transport stream, time does not begin at 0"),
         pytest.param({"size": (162, 98), "codec": "mpeg4"}, id="MPEG-4"),

@@ -69,6 +69,17 @@ def test_frames_are_read_only_and_named_after_their_file(make_clip: MakeClip) ->
     assert not any(frame.rgb.flags.writeable for frame in frames)
 
 
+def test_a_name_with_a_colon_is_a_file_and_no_address(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_clip(name="12:30.mp4")
+    monkeypatch.chdir(path.parent)
+
+    frames, _, _ = read(Path("12:30.mp4"), every=1.0)
+
+    assert len(frames) == 3
+
+
 def test_frames_that_are_not_due_are_counted_as_skipped_before_the_next_one(
     make_clip: MakeClip,
 ) -> None:
