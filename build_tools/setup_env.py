@@ -26,7 +26,7 @@ REPO = Path(__file__).resolve().parent.parent
 INPUTS = ("setup.py", "constraints.txt", "build_tools/setup_env.py")
 LEAN = REPO / "build_tools" / "llama_cpp_lean.cmake"
 COMPILERS = ("c++", "g++", "clang++")
-SIGN_OF_LIFE_S = 15
+SIGN_OF_LIFE_S = 20
 
 
 def say(text: str) -> None:
@@ -184,8 +184,10 @@ def newest_step(log: Path) -> str:
         text = lines.read().decode("utf-8", "replace")
     if counts := re.findall(r"^\s*\[\s*(\d+/\d+|\d+%)\]", text, re.M):
         return f"compiled {counts[-1]}"
+    if packages := re.search(r"^Installing collected packages: (.*)", text, re.M):
+        return f"installing {packages[1].count(',') + 1} packages"
     steps = re.findall(r"^\s*(?:Collecting|Downloading|Building|Installing|Using) .*", text, re.M)
-    return steps[-1].strip()[:100] if steps else "starting"
+    return steps[-1].strip()[:80] if steps else "starting"
 
 
 def run_pip(python: Path, arguments: Sequence[str], log: Path) -> None:
@@ -232,6 +234,7 @@ def collect(venv: Path, folder: Path) -> None:
     python = make_venv(venv)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(build_llama(python, venv / "setup-llama.log"), folder)
+    shutil.rmtree(REPO / "build", ignore_errors=True)  # what an earlier state left would come along
     common = ["wheel", "-c", str(REPO / "constraints.txt"), "-w", str(folder)]
     offer = ["--find-links", str(folder), "--only-binary", "llama-cpp-python"]
     # both flavours of OpenCV are offered, because a server wants the one and a desk the other
