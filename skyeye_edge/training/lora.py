@@ -11,6 +11,8 @@ from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.recipe import LoraRecipe
 
+EVERY_LINEAR = "all-linear"  # as peft calls every linear layer but the head
+
 
 def add_adapters(model: SkyEyeModel, recipe: LoraRecipe) -> None:
     """Freeze the model but for its aligner, and put fresh adapters on its decoder, in place.
@@ -26,11 +28,12 @@ def add_adapters(model: SkyEyeModel, recipe: LoraRecipe) -> None:
     model.aligner.requires_grad_(True)
     for block in model.vision.blocks:
         block.drop_path = 0.0
+    every = recipe.targets == (EVERY_LINEAR,)
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
         lora_dropout=recipe.dropout,
-        target_modules=list(recipe.targets),
+        target_modules=EVERY_LINEAR if every else list(recipe.targets),
         bias="none",
         task_type="CAUSAL_LM",
     )

@@ -22,7 +22,7 @@ class LoraRecipe:
     rank: int = 64
     alpha: float = 16.0  # the adapter is scaled by alpha / rank
     dropout: float = 0.05
-    targets: tuple[str, ...] = ("q_proj", "v_proj")
+    targets: tuple[str, ...] = ("q_proj", "v_proj")  # or "all-linear" alone
 
     def __post_init__(self) -> None:
         if self.rank < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1 or not self.targets:
