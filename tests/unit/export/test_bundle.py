@@ -21,8 +21,11 @@ from skyeye_edge.export.bundle import ExportReport, export_bundle
 
 CHILD = """
 import sys
+import numpy as np
+from skyeye_edge.core.frame import Frame
 from skyeye_edge.export.bundle import export_bundle
-export_bundle(sys.argv[1], sys.argv[2], replace=True)
+frames = [Frame(np.full((60, 80, 3), 90, np.uint8))]
+export_bundle(sys.argv[1], sys.argv[2], frames=frames, replace=True)
 """
 
 TWICE = """
@@ -135,23 +138,30 @@ def test_an_existing_target_is_refused_before_any_work(
     [(["int3"], ["Q8_0"], "int3"), (["int8"], ["Q3"], "Q3"), ([], ["Q8_0"], "no vision variant")],
 )
 def test_unknown_variants_are_a_wrong_request_and_leave_nothing(
-    checkpoint: Path, tmp_path: Path, vision: list[str], language: list[str], message: str
+    checkpoint: Path,
+    frames: list[Frame],
+    tmp_path: Path,
+    vision: list[str],
+    language: list[str],
+    message: str,
 ) -> None:
     with pytest.raises(InputError, match=message):
-        export_bundle(checkpoint, tmp_path / "bundle", vision=vision, language=language)
+        export_bundle(
+            checkpoint, tmp_path / "bundle", vision=vision, language=language, frames=frames
+        )
 
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["skyeye.json", "vision.safetensors", "llm/tokenizer.model"])
 def test_a_checkpoint_with_a_missing_file_is_named_and_leaves_nothing(
-    checkpoint: Path, tmp_path: Path, name: str
+    checkpoint: Path, frames: list[Frame], tmp_path: Path, name: str
 ) -> None:
     spoilt = Path(shutil.copytree(checkpoint, tmp_path / "checkpoint"))
     (spoilt / name).unlink()
 
     with pytest.raises(CheckpointError, match=Path(name).name):
-        export_bundle(spoilt, tmp_path / "bundle")
+        export_bundle(spoilt, tmp_path / "bundle", frames=frames)
 
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
@@ -165,7 +175,7 @@ def test_a_checkpoint_with_a_missing_file_is_named_and_leaves_nothing(
     ],
 )
 def test_a_full_disk_is_said_and_the_old_bundle_stays(
-    checkpoint: Path, tmp_path: Path, mebibytes: int
+    checkpoint: Path, frames: list[Frame], tmp_path: Path, mebibytes: int
 ) -> None:
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(tmp_path)], check=True
@@ -176,7 +186,7 @@ def test_a_full_disk_is_said_and_the_old_bundle_stays(
         (old / "manifest.json").write_text("old", "utf-8")
 
         with pytest.raises(SkyEyeError) as caught:
-            export_bundle(checkpoint, old, replace=True)
+            export_bundle(checkpoint, old, frames=frames, replace=True)
 
         assert caught.value.exit_code == 1
         assert "space" in str(caught.value)
