@@ -13,7 +13,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 DIR    ?= wheels
 VIDEO  ?=
+WORK   ?= runs/skyeye-tiny
 PYTEST_ARGS ?=
+RECIPES := skyeye_edge/training/recipes
 BIN    := $(VENV)/bin
 SETUP  := $(PYTHON) build_tools/setup_env.py --venv $(VENV)
 
@@ -57,8 +59,13 @@ wheels: python
 	@$(SETUP) runtime --wheels $(DIR)
 
 train-tiny: setup-dev
-	@test -d "$(DATA)" || { echo "make train-tiny DATA=DIR: DIR holds rsicd/ and boxes/ (docs/train.md)" >&2; exit 2; }
-	@$(BIN)/python -m skyeye_edge train skyeye_edge/training/recipes/skyeye-tiny.yaml --resume
+	@test -d "$(DATA)/rsicd" || { echo "make train-tiny DATA=DIR: DIR holds rsicd/ and boxes/ (docs/train.md)" >&2; exit 2; }
+	@mkdir -p $(WORK) && cp $(RECIPES)/skyeye-tiny.yaml $(WORK)/ && ln -sfn "$(abspath $(DATA))" $(WORK)/data
+	@$(BIN)/python -m skyeye_edge.training.pretrain $(RECIPES)/skyeye-tiny-base.yaml "$(DATA)" -o $(WORK)/base
+	@$(BIN)/skyeye-edge train $(WORK)/skyeye-tiny.yaml --resume
+	@rm -rf $(WORK)/checkpoint
+	@$(BIN)/skyeye-edge merge $(WORK)/lora -o $(WORK)/checkpoint
+	@$(BIN)/skyeye-edge export $(WORK)/checkpoint -o $(WORK)/bundle --replace
 
 bench: setup-runtime
 	@$(BIN)/python benchmarks/frames_per_second.py $(VIDEO)
