@@ -165,19 +165,16 @@ class LiveSource:
         """One opening of the address, from start to end; why it ended."""
         try:
             with ReaderProcess(self._url, every) as reader:
-                with self._lock:
-                    self._reader = reader
-                    if self._wish:
-                        reader.ask()
-                return self._follow(reader)
+                self._pass_wishes_to(reader)
+                try:
+                    return self._follow(reader)
+                finally:  # before its pipe is closed
+                    self._pass_wishes_to(None)
         except EOFError:
             return "the reader process died"
         except Exception as error:  # of a thread: reported, and tried again
             log.exception("%s: the reader failed", self.name)
             return f"the reader failed: {type(error).__name__}"
-        finally:
-            with self._lock:
-                self._reader = None
 
     def _follow(self, reader: ReaderProcess) -> str:
         self._timeline.open()
@@ -195,6 +192,7 @@ class LiveSource:
                 return f"no frame for {silence:.0f} s"
             if state != self._state:
                 self._change(state, f"no frame for {STALLED_AFTER:.0f} s")
+        self._pass_wishes_to(None)
         reader.leave()
         while (message := reader.receive(POLITE)) is not None:
             if self._heed(message) is not None:
@@ -228,6 +226,12 @@ class LiveSource:
         level = logging.WARNING if state in ("STALLED", "RECONNECTING") else logging.INFO
         log.log(level, "%s: %s (%s)", self.name, state, cause)
         self._box.offer(SourceChange(state, cause, self._timeline.epoch, self._timeline.time))
+
+    def _pass_wishes_to(self, reader: ReaderProcess | None) -> None:
+        with self._lock:
+            self._reader = reader
+            if reader is not None and self._wish:
+                reader.ask()
 
     def _ask(self) -> None:
         with self._lock:
