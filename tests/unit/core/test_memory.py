@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from skyeye_edge.core.bundle import Bundle
+from skyeye_edge.core.errors import BundleError
+from skyeye_edge.core.manifest import FileEntry, Manifest
+from skyeye_edge.core.memory import MemoryNeed, memory_need
+from skyeye_edge.core.spec import ModelSpec, VisionSpec
+
+MakeBundle = Callable[..., Bundle]
+SIZES = {
+    "llama.block_count": 4,
+    "llama.attention.head_count": 4,
+    "llama.attention.head_count_kv": 2,
+    "llama.embedding_length": 256,
+}
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path, llama_gguf: Callable[..., bytes]) -> MakeBundle:
+    """A bundle whose GGUF header says the given sizes; its vision weights lie beside the graph."""
+
+    def make(**sizes: int) -> Bundle:
+        gguf = tmp_path / "llm.gguf"
+        gguf.write_bytes(llama_gguf(**{key.replace(".", "__"): n for key, n in sizes.items()}))
+        files = {
+            "llm.gguf": FileEntry("0" * 64, 5000),
+            "vision.onnx": FileEntry("0" * 64, 100),
+            "vision.onnx.data": FileEntry("0" * 64, 900),
+        }
+        manifest = Manifest(
+            name="x",
+            version="1",
+            created="",
+            commercial_use=False,
+            architecture={},
+            spec=ModelSpec(VisionSpec(112, 16, 256), context=2048),
+            vocabulary=5,
+            vision_variants={"fp32": "vision.onnx"},
+            vision_default={},
+            language_variants={"Q8_0": "llm.gguf"},
+            language_default="Q8_0",
+            tasks=(),
+            licences=(),
+            files=files,
+        )
+        return Bundle(tmp_path, manifest, "")
+
+    return make
+
+
+def test_memory_is_both_models_and_a_full_context_of_keys_and_values(
+    make_bundle: MakeBundle,
+) -> None:
+    need = memory_need(make_bundle(**SIZES), "fp32", "Q8_0")
+
+    # keys and values of 4 layers x 2 heads x 64 entries of 2 bytes, for 2048 positions
+    assert need == MemoryNeed(vision=1000, language=5000, kv=2 * 4 * 2 * 64 * 2 * 2048)
+    assert need.total == 1000 + 5000 + need.kv
+
+
+def test_without_grouped_heads_every_head_is_kept(make_bundle: MakeBundle) -> None:
+    plain = {key: n for key, n in SIZES.items() if not key.endswith("_kv")}
+
+    grouped = memory_need(make_bundle(**SIZES), "fp32", "Q8_0")
+    full = memory_need(make_bundle(**plain), "fp32", "Q8_0")
+
+    assert full.kv == 2 * grouped.kv
+
+
+def test_a_header_without_sizes_is_a_damaged_bundle(make_bundle: MakeBundle) -> None:
+    with pytest.raises(BundleError, match="block_count"):
+        memory_need(make_bundle(), "fp32", "Q8_0")
