@@ -25,6 +25,7 @@ TRAINING = [
     "sentencepiece>=0.2",
     "imagehash>=4.3",
     "tensorboard>=2.18",
+    "matplotlib>=3.9",
     "av>=12",
 ]
 EVALUATION = ["pycocoevalcap>=1.2", "matplotlib>=3.9"]

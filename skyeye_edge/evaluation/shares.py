@@ -33,9 +33,6 @@ class Share:
         half = _NORMAL_95 * math.sqrt(spread) / (1 + z2)
         return max(0.0, middle - half), min(1.0, middle + half)
 
-    def __add__(self, other: Share) -> Share:
-        return Share(self.hits + other.hits, self.number + other.number)
-
     def to_json(self) -> dict[str, Any]:
         """Rate and interval to four digits; the rate is None if nothing was asked."""
         low, high = self.interval

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from skyeye_edge.core.errors import InputError
+from skyeye_edge.training.recipe import Recipe, read_recipe
+
+PLAIN = """\
+name: my-model
+base: ../base
+run: run
+data:
+  - {name: own, format: lines, path: own/annotations.jsonl}
+stages:
+  - {name: only, steps: 10, learning_rate: 1e-4}
+"""
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a recipe file."""
+
+    def to_file(text: str) -> Path:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return to_file
+
+
+def test_paths_are_relative_to_the_recipe(write: Write, tmp_path: Path) -> None:
+    recipe = read_recipe(write(PLAIN))
+
+    assert recipe.base == tmp_path / ".." / "base"
+    assert recipe.data[0].path == tmp_path / "own" / "annotations.jsonl"
+
+
+def test_what_is_not_said_is_what_skyeyegpt_did(write: Write) -> None:
+    recipe = read_recipe(write(PLAIN))
+
+    assert (recipe.lora.rank, recipe.lora.alpha) == (64, 16)
+    assert recipe.lora.targets == ("q_proj", "v_proj")
+    assert (recipe.stages[0].weight_decay, recipe.stages[0].batch) == (0.05, 1)
+
+
+def test_a_power_of_ten_without_a_point_is_a_number(write: Write) -> None:
+    assert read_recipe(write(PLAIN)).stages[0].learning_rate == 1e-4
+
+
+@pytest.mark.parametrize("name", ["fine_tune", "skyeyegpt", "skyeye-tiny"])
+def test_the_packaged_recipes_are_right(repo: Path, name: str) -> None:
+    folder = repo / "skyeye_edge" / "training" / "recipes"
+
+    recipe = read_recipe(folder / f"{name}.yaml")
+
+    assert isinstance(recipe, Recipe)
+
+
+def test_the_packaged_tiny_recipe_has_two_stages_of_which_only_the_second_converses(
+    repo: Path,
+) -> None:
+    recipe = read_recipe(repo / "skyeye_edge" / "training" / "recipes" / "skyeye-tiny.yaml")
+
+    assert [stage.conversations > 0 for stage in recipe.stages] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        pytest.param(
+            "steps",
+            "stepz",
+            "stages[0]: 'stepz' is not known; did you mean 'steps'?",
+            id="unknown key",
+        ),
+        pytest.param(
+            "lines",
+            "line",
+            "data[0].format: 'line' is not known; did you mean 'lines'?",
+            id="unknown format",
+        ),
+        pytest.param("name: my-model\n", "", "'name' is missing", id="missing key"),
+        pytest.param("10", "ten", "stages[0].steps: 'ten'; give a whole number", id="words"),
+        pytest.param("10", "0", "stages[0]: steps, batch and accumulate", id="no steps"),
+        pytest.param("1e-4", "fast", "stages[0].learning_rate: 'fast'; give a number", id="rate"),
+        pytest.param("run: run", "run: 7", "run: 7; give a path", id="no path"),
+        pytest.param(
+            "10",
+            "10, ratios: {ovn: 1}",
+            "'ovn' is not known; did you mean 'own'?",
+            id="ratio of nothing",
+        ),
+        pytest.param(
+            "10", "10, ratios: {own: 0}", "no data set has a ratio above 0", id="nothing drawn"
+        ),
+        pytest.param(
+            "lines", "lines, tasks: {caption: -1}", "data[0]: ratios", id="negative ratio"
+        ),
+        pytest.param("format: lines", "format: synthetic", "scenes: say how many", id="no scenes"),
+        pytest.param("run: run", "lora: {rank: 0}\nrun: run", "lora: rank must be", id="rank 0"),
+        pytest.param("run: run", "run: [", "recipe.yaml:5: not YAML", id="no YAML"),
+        pytest.param("stages:\n", "stages: 3\nx:\n", "'x' is not known", id="unknown first"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_by_name(
+    write: Write, before: str, after: str, says: str
+) -> None:
+    path = write(PLAIN.replace(before, after, 1))
+
+    with pytest.raises(InputError) as raised:
+        read_recipe(path)
+
+    assert str(path) in str(raised.value)
+    assert says in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "words"])
+def test_a_file_without_keys_is_refused(write: Write, text: str) -> None:
+    with pytest.raises(InputError, match="give keys and values"):
+        read_recipe(write(text))
+
+
+def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no readable recipe"):
+        read_recipe(tmp_path / "nowhere.yaml")
