@@ -30,6 +30,8 @@ class Converter:
         with needs("runtime"):
             from av.video.reformatter import VideoReformatter
         self._reformatter = VideoReformatter()
+        self._rotation: float = 0  # degrees, of the picture that the matrix was read from
+        self._matrix: tuple[int, ...] | None = None
 
     def upright_rgb(self, picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
         """(H, W, 3) RGB of a decoded picture, turned as a player would show it.
@@ -43,8 +45,19 @@ class Converter:
         )
         # rgb24 is always uint8; PyAV's annotation names every type that other formats have
         rgb = np.asarray(converted.to_ndarray(), np.uint8)
-        matrix: Any = picture.side_data.get("DISPLAYMATRIX")
-        return rgb if matrix is None else turned(rgb, struct.unpack("=9i", bytes(matrix)))
+        matrix = self._display_matrix(picture)
+        return rgb if matrix is None else turned(rgb, matrix)
+
+    def _display_matrix(self, picture: av.VideoFrame) -> tuple[int, ...] | None:
+        # Read only where the rotation changes: PyAV's side data and its picture hold each other, so
+        # a picture asked for it stays in memory until Python collects cycles, which let memory grow
+        # by tens of MiB with every pass over a 720p clip. (Turned upside down in a mirror, and by
+        # nothing else, a picture has rotation 0 and stays as it is.)
+        if picture.rotation != self._rotation:
+            self._rotation = picture.rotation
+            found: Any = picture.side_data.get("DISPLAYMATRIX")
+            self._matrix = None if found is None else struct.unpack("=9i", bytes(found))
+        return self._matrix
 
     def yuv(self, rgb: npt.NDArray[np.uint8], matrix: int) -> av.VideoFrame:
         """(H, W, 3) RGB as an encoder wants it: yuv420p in limited range; H and W are even."""

@@ -1,0 +1,34 @@
+"""Decoded pictures leave memory as soon as nobody wants them, not when Python collects cycles."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import pytest
+
+from skyeye_edge.runtime.sources.file import FileSource
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Only reference counts free anything."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_reading_a_video_keeps_none_of_its_pictures(
+    no_collector: None, make_clip: Callable[..., Path]
+) -> None:
+    source = FileSource(make_clip())
+
+    read = sum(1 for _ in source.items(0))
+    source.close()
+
+    kept = [thing for thing in gc.get_objects() if isinstance(thing, av.VideoFrame)]
+    assert read > 20
+    assert len(kept) <= 1
