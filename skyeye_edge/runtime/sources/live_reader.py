@@ -34,12 +34,12 @@ REPORT = 0.25  # seconds after which counts are told even if no frame is wanted
 JUMP = 2.0  # a step of media time that means that the sender began anew, seconds
 
 OPTIONS: dict[str, dict[str, str]] = {
-    # rw_timeout is ignored by both; stimeout too (docs of FFmpeg say otherwise for older ones)
-    "udp": {"timeout": TIMEOUT_US, "overrun_nonfatal": "1", "fflags": "nobuffer"},
+    # rw_timeout and stimeout are ignored by both. Not nobuffer: it throws away what was read while
+    # opening, and with it often the only key frame for seconds; the newest frame wins anyway.
+    "udp": {"timeout": TIMEOUT_US, "overrun_nonfatal": "1", "analyzeduration": "1500000"},
     "rtsp": {
         "timeout": TIMEOUT_US,
         "rtsp_transport": "tcp",
-        "fflags": "nobuffer",
         "probesize": "32768",
         "analyzeduration": "0",
     },
