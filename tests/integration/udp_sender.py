@@ -1,4 +1,4 @@
-"""A camera for tests: sends a moving picture as MPEG-TS over UDP in real time until it is killed.
+"""A drone for tests: sends a moving picture and metadata as MPEG-TS over UDP until it is killed.
 
 Run as `python udp_sender.py udp://127.0.0.1:PORT`. It prints one line when it sends.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -20,6 +21,7 @@ def send(url: str) -> None:
         stream = output.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
         stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(FPS // 2)}
+        metadata = output.add_data_stream("klv")
         print("sending", flush=True)
         began = time.monotonic()
         number = 0
@@ -28,8 +30,17 @@ def send(url: str) -> None:
             rgb[:, number % 160] = 255
             for packet in stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")):
                 output.mux(packet)
+            output.mux(klv(number, metadata))
             number += 1
             time.sleep(max(0.0, began + number / FPS - time.monotonic()))
+
+
+def klv(number: int, stream: av.stream.Stream) -> av.Packet[av.stream.Stream]:
+    """A packet of flight metadata at the time of a frame; what it says is of no matter here."""
+    packet = av.Packet(bytes(range(16)) + b"\x04" + number.to_bytes(4, "big"))
+    packet.stream, packet.time_base = stream, Fraction(1, FPS)
+    packet.pts = packet.dts = number
+    return packet
 
 
 if __name__ == "__main__":
