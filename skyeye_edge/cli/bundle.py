@@ -73,7 +73,7 @@ def print_facts(bundle: Bundle) -> None:
         "vision": variants_text(list(manifest.vision_variants), vision),
         "language": variants_text(list(manifest.language_variants), language),
         "memory": f"{mib(need.total)}: vision {mib(need.vision)}, language {mib(need.language)}, "
-        f"KV of a full context {mib(need.kv)}; buffers come on top",
+        f"KV memory {mib(need.kv)}; buffers come on top",
         "sha256": bundle.sha256,
     }
     for name, text in rows.items():

@@ -8,7 +8,13 @@ from skyeye_edge.core.bundle import Bundle
 from skyeye_edge.core.errors import BundleError
 from skyeye_edge.core.gguf_header import read_gguf_header
 
+LARGE_GGUF = 256 * 2**20  # bytes
 _KV_ENTRY_BYTES = 2  # float16, which the runtime keeps unless it is strict
+
+
+def remembered_prompts(gguf_bytes: int) -> int:
+    """How many prompts the runtime keeps in KV memory, each with room for a full context."""
+    return 4 if gguf_bytes < LARGE_GGUF else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +23,7 @@ class MemoryNeed:
 
     vision: int
     language: int
-    kv: int  # for a full context
+    kv: int  # a full context for every prompt that is remembered
 
     @property
     def total(self) -> int:
@@ -34,11 +40,13 @@ def memory_need(bundle: Bundle, vision: str, language: str) -> MemoryNeed:
     files = bundle.manifest.files
     parts = bundle.vision_file(vision).name
     gguf = bundle.language_file(language)
+    language_bytes = files[gguf.name].bytes
+    contexts = remembered_prompts(language_bytes)
     return MemoryNeed(
         # an ONNX file may keep its weights in a file beside it
         vision=sum(entry.bytes for name, entry in files.items() if name.startswith(parts)),
-        language=files[gguf.name].bytes,
-        kv=bundle.spec.context * _kv_bytes_per_token(bundle, language),
+        language=language_bytes,
+        kv=contexts * bundle.spec.context * _kv_bytes_per_token(bundle, language),
     )
 
 

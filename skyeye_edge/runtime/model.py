@@ -16,6 +16,7 @@ from skyeye_edge.core.boxes import XYXY, Box
 from skyeye_edge.core.bundle import Bundle, open_bundle
 from skyeye_edge.core.errors import BackendError, InputError
 from skyeye_edge.core.frame import Frame
+from skyeye_edge.core.memory import LARGE_GGUF, remembered_prompts
 from skyeye_edge.core.preprocess import VisualTokens
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.core.results import (
@@ -52,8 +53,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Images = ImageLike | Sequence[ImageLike]  # one image, or the frames of a clip
 _Result = TypeVar("_Result", TextResult, ClassifyResult, GroundResult, DetectResult)
 
-SEQUENCES = 4  # prompts whose beginnings are remembered; of a large model it is one
-_LARGE_LANGUAGE, _LARGE_VISION = 256 * 2**20, 16 * 2**20  # bytes; below, one thread is best
+LARGE_VISION = 16 * 2**20  # bytes; below, one thread is best
 
 
 def load(
@@ -295,7 +295,7 @@ def _open_vision_on(
     asked = "fp32" if options.strict else options.vision
     name = bundle.manifest.vision_variant(asked, device)
     path = bundle.vision_file(name)
-    threads = options.threads or _default_threads(path.stat().st_size, _LARGE_VISION)
+    threads = options.threads or _default_threads(path.stat().st_size, LARGE_VISION)
     if options.strict:
         threads = 1
     return name, OnnxVision(
@@ -312,12 +312,12 @@ def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel
             "CMAKE_ARGS=-DGGML_CUDA=on pip install --no-binary :all: --force-reinstall "
             "llama-cpp-python"
         )
-    threads = options.threads or _default_threads(path.stat().st_size, _LARGE_LANGUAGE)
+    threads = options.threads or _default_threads(path.stat().st_size, LARGE_GGUF)
     if options.strict:
         threads = 1
     context = ContextOptions(
         length=bundle.spec.context,
-        sequences=SEQUENCES if path.stat().st_size < _LARGE_LANGUAGE else 1,
+        sequences=remembered_prompts(path.stat().st_size),
         threads=threads,
         exact=options.strict,
     )

@@ -8,7 +8,7 @@ import pytest
 from skyeye_edge.core.bundle import Bundle
 from skyeye_edge.core.errors import BundleError
 from skyeye_edge.core.manifest import FileEntry, Manifest
-from skyeye_edge.core.memory import MemoryNeed, memory_need
+from skyeye_edge.core.memory import MemoryNeed, memory_need, remembered_prompts
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
 
 MakeBundle = Callable[..., Bundle]
@@ -53,14 +53,18 @@ def make_bundle(tmp_path: Path, llama_gguf: Callable[..., bytes]) -> MakeBundle:
     return make
 
 
-def test_memory_is_both_models_and_a_full_context_of_keys_and_values(
+def test_memory_is_both_models_and_full_contexts_of_keys_and_values(
     make_bundle: MakeBundle,
 ) -> None:
     need = memory_need(make_bundle(**SIZES), "fp32", "Q8_0")
 
-    # keys and values of 4 layers x 2 heads x 64 entries of 2 bytes, for 2048 positions
-    assert need == MemoryNeed(vision=1000, language=5000, kv=2 * 4 * 2 * 64 * 2 * 2048)
+    # 4 prompts: keys and values of 4 layers x 2 heads x 64 entries of 2 bytes, for 2048 positions
+    assert need == MemoryNeed(vision=1000, language=5000, kv=4 * 2 * 4 * 2 * 64 * 2 * 2048)
     assert need.total == 1000 + 5000 + need.kv
+
+
+def test_a_large_model_keeps_one_prompt_only() -> None:
+    assert [remembered_prompts(size) for size in (5_000_000, 4_000_000_000)] == [4, 1]
 
 
 def test_without_grouped_heads_every_head_is_kept(make_bundle: MakeBundle) -> None:
