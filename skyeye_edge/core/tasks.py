@@ -32,6 +32,8 @@ class Classify:
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if isinstance(self.names, str):  # it would be read letter by letter
+            raise InputError(f"classify: {self.names!r} is one name; give a list of names")
         object.__setattr__(
             self, "names", tuple(self.names)
         )  # lists are welcome, values are not shared

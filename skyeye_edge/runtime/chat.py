@@ -62,7 +62,8 @@ class Chat:
 
     def classify(self, names: Sequence[str]) -> ClassifyResult:
         """Which one of `names` it is."""
-        return self._tell(Classify(tuple(names)), ClassifyResult)
+        task = Classify(names)  # type: ignore[arg-type]  # it makes a tuple of any sequence
+        return self._tell(task, ClassifyResult)
 
     def ground(self, phrase: str) -> GroundResult:
         """The one region that `phrase` means."""

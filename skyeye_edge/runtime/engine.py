@@ -184,7 +184,9 @@ class Engine:
             key = blake2b(pixels.tobytes(), key=self._salt[:64], digest_size=16).digest()
             image = self._encoded.pop(key, None)
             if image is None:
-                image = EncodedImage(self._vision.encode(pixels)[0], key)
+                tokens = self._vision.encode(pixels)[0]
+                tokens.flags.writeable = False  # remembered, and handed out by `encode`
+                image = EncodedImage(tokens, key)
             self._encoded[key] = image
             if len(self._encoded) > KEPT_IMAGES:
                 self._encoded.popitem(last=False)

@@ -109,15 +109,6 @@ class LanguageModel:
         """What automatons need to know of the tokenizer."""
         return Vocabulary(self._model.pieces, self._model.end, self._model.tokenise)
 
-    @property
-    def width(self) -> int:
-        """Width d of a visual token."""
-        return self._model.width
-
-    def tokenise(self, text: str) -> list[int]:
-        """Token ids of a text; it can never become a control token."""
-        return self._model.tokenise(text)
-
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """A reply to each request, in order.
 

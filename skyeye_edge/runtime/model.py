@@ -142,7 +142,8 @@ class Model:
         self, image: Images, names: Sequence[str], *, max_tokens: int | None = None
     ) -> ClassifyResult:
         """Which one of `names` the image shows."""
-        return self._one(image, Classify(tuple(names)), ClassifyResult, max_tokens)
+        task = Classify(names)  # type: ignore[arg-type]  # it makes a tuple of any sequence
+        return self._one(image, task, ClassifyResult, max_tokens)
 
     def ground(
         self, image: ImageLike, phrase: str, *, max_tokens: int | None = None
@@ -295,9 +296,7 @@ def _open_vision_on(
     asked = "fp32" if options.strict else options.vision
     name = bundle.manifest.vision_variant(asked, device)
     path = bundle.vision_file(name)
-    threads = options.threads or _default_threads(path.stat().st_size, LARGE_VISION)
-    if options.strict:
-        threads = 1
+    threads = _threads(options, path.stat().st_size, LARGE_VISION)
     return name, OnnxVision(
         path, bundle.spec.vision, threads=threads, device=device, one_by_one=name == "int8"
     )
@@ -312,16 +311,20 @@ def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel
             "CMAKE_ARGS=-DGGML_CUDA=on pip install --no-binary :all: --force-reinstall "
             "llama-cpp-python"
         )
-    threads = options.threads or _default_threads(path.stat().st_size, LARGE_GGUF)
-    if options.strict:
-        threads = 1
+    size_bytes = path.stat().st_size
     context = ContextOptions(
         length=bundle.spec.context,
-        sequences=remembered_prompts(path.stat().st_size),
-        threads=threads,
+        sequences=remembered_prompts(size_bytes),
+        threads=_threads(options, size_bytes, LARGE_GGUF),
         exact=options.strict,
     )
     return LanguageModel(path, context, gpu=gpu)
+
+
+def _threads(options: Options, weight_bytes: int, large: int) -> int:
+    if options.strict:
+        return 1
+    return options.threads or _default_threads(weight_bytes, large)
 
 
 def _default_threads(weight_bytes: int, large: int) -> int:

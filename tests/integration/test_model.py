@@ -71,6 +71,12 @@ def test_every_question_has_its_kind_of_answer(tiny: sky.Model, image: Image.Ima
     assert all(isinstance(result, DetectResult) for result in found.values())
 
 
+def test_one_name_is_not_read_letter_by_letter(tiny: sky.Model, image: Image.Image) -> None:
+    assert list(tiny.detect(image, "car")) == ["car"]
+    with pytest.raises(sky.InputError, match="give a list of names"):
+        tiny.classify(image, "car")
+
+
 def test_boxes_are_pixels_of_the_image_that_was_given(tiny: sky.Model) -> None:
     hits = [tiny.ground(picture(seed, 300, 200), "the largest block") for seed in range(6)]
 
