@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from skyeye_edge.cli.main import main
+from skyeye_edge.core.errors import CheckpointError, DataError, InputError
+from skyeye_edge.core.tasks import Caption
+from skyeye_edge.training import CheckpointPredictor, SkyEyeModel, TrainingEvent, merge, train
+from skyeye_edge.training.lora import add_adapters, trained_tensors
+from skyeye_edge.training.merger import TOLERANCE, distance, probe_logits
+from skyeye_edge.training.recipe import LoraRecipe
+from skyeye_edge.training.run_folder import TRAINED, RunFolder, load_trained, read_log
+
+RECIPE = """\
+name: my-minute
+version: 0.1.0
+base: {base}
+run: run
+threads: 1
+log_every: 2
+data:
+  - {{name: own, format: lines, path: {data}, licence: all mine}}
+lora: {{rank: 8, alpha: 16, targets: [all-linear], dropout: 0.1}}
+stages:
+  - {{name: single, steps: 12, batch: 4, learning_rate: 3e-3}}
+  - {{name: talk, steps: 6, batch: 2, accumulate: 2, learning_rate: 3e-3, conversations: 0.8}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that nothing disturbed."""
+
+    folder: Path
+    events: list[TrainingEvent]
+    merged: Path
+    difference: float
+
+
+@pytest.fixture(scope="module")
+def recipe_text(minute_checkpoint: Path, ten_images: Path) -> str:
+    return RECIPE.format(base=minute_checkpoint, data=ten_images)
+
+
+@pytest.fixture
+def recipe(recipe_text: str, tmp_path: Path) -> Path:
+    """The recipe in a folder of its own."""
+    (tmp_path / "recipe.yaml").write_text(recipe_text)
+    return tmp_path / "recipe.yaml"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, recipe_text: str) -> Finished:
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "recipe.yaml").write_text(recipe_text)
+    events: list[TrainingEvent] = []
+    run = train(folder / "recipe.yaml", on_event=events.append)
+    report = merge(run, folder / "merged")
+    return Finished(run, events, report.target, report.merged)
+
+
+def tensors(run: Path) -> dict[str, torch.Tensor]:
+    """Adapters and aligner at the end of a run."""
+    return dict(load_file(run / "talk" / TRAINED))
+
+
+def test_the_loss_goes_down(finished: Finished) -> None:
+    losses = [event.loss for event in finished.events if event.stage == "single"]
+
+    assert losses[-1] < losses[0] - 0.3
+
+
+def test_every_event_says_how_far_it_is(finished: Finished) -> None:
+    places = [(event.stage, event.step, event.steps) for event in finished.events]
+
+    assert places == [("single", n, 12) for n in range(2, 13, 2)] + [
+        ("talk", n, 6) for n in range(2, 7, 2)
+    ]
+    assert all(event.samples_per_second > 0 for event in finished.events)
+    assert [e.seconds_left == 0 for e in finished.events] == [
+        e.step == e.steps for e in finished.events
+    ]
+
+
+def test_the_learning_rate_falls_along_a_cosine(finished: Finished) -> None:
+    rates = [event.learning_rate for event in finished.events if event.stage == "single"]
+
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.1 * rates[0]
+
+
+def test_a_run_leaves_its_log_and_its_curves(finished: Finished) -> None:
+    logged = [(line["stage"], line["step"]) for line in read_log(RunFolder(finished.folder))]
+
+    assert logged == [(event.stage, event.step) for event in finished.events]
+    with Image.open(finished.folder / "curves.png") as curves:
+        assert min(curves.size) > 300
+
+
+def test_only_adapters_and_aligner_are_trained(finished: Finished, minute_checkpoint: Path) -> None:
+    names = tensors(finished.folder).keys()
+    before = SkyEyeModel.from_checkpoint(minute_checkpoint).state_dict()
+    after = SkyEyeModel.from_checkpoint(finished.merged).state_dict()
+
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    linear = {n for n in before if "_proj.weight" in n and n.startswith("language_model")}
+    assert all("lora_" in name or name.startswith("aligner.") for name in names)
+    assert changed == linear | {"aligner.llama_proj.weight", "aligner.llama_proj.bias"}
+
+
+@pytest.mark.parametrize(("stage", "step"), [("single", 4), ("talk", 2)])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
+    finished: Finished, recipe: Path, stage: str, step: int
+) -> None:
+    def interrupt(event: TrainingEvent) -> None:
+        if (event.stage, event.step) == (stage, step):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, on_event=interrupt)
+    again: list[TrainingEvent] = []
+    run = train(recipe, resume=True, on_event=again.append)
+
+    assert min(event.step for event in again if event.stage == stage) > step
+    expected = tensors(finished.folder)
+    found = tensors(run)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_ctrl_c_means_what_it_meant_before_once_training_is_over(finished: Finished) -> None:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_merged_logits_equal_the_adapted_ones(finished: Finished, minute_checkpoint: Path) -> None:
+    adapted = SkyEyeModel.from_checkpoint(minute_checkpoint)
+    add_adapters(adapted, LoraRecipe(rank=8, alpha=16, targets=("all-linear",)))
+    load_trained(adapted.eval(), finished.folder / "talk" / TRAINED)
+    expected = probe_logits(adapted)
+
+    found = probe_logits(SkyEyeModel.from_checkpoint(finished.merged))
+    before = probe_logits(SkyEyeModel.from_checkpoint(minute_checkpoint))
+
+    assert finished.difference <= TOLERANCE
+    assert distance(expected, found) < 5e-3  # weights are written as float16
+    assert distance(expected, before) > 5e-2
+
+
+def test_a_merged_checkpoint_has_no_adapters_and_knows_where_it_comes_from(
+    finished: Finished,
+) -> None:
+    names = {name for file in finished.merged.rglob("*.safetensors") for name in load_file(file)}
+    said = json.loads((finished.merged / "skyeye.json").read_text())
+
+    assert not [name for name in names if "lora" in name]
+    assert (said["name"], said["version"], said["commercial_use"]) == ("my-minute", "0.1.0", False)
+    assert said["licences"] == ["none", "all mine"]
+    assert said["provenance"]["base"] == {"name": "minute", "version": "0.0.0", "data": "random"}
+    assert [(s["name"], s["steps"]) for s in said["provenance"]["stages"]] == [
+        ("single", 12),
+        ("talk", 6),
+    ]
+    assert str(finished.folder.parent) not in json.dumps(said)
+
+
+def test_merging_does_not_touch_what_is_there(finished: Finished, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="exists"):
+        merge(finished.folder, tmp_path)
+
+
+def test_a_run_without_a_checkpoint_cannot_be_merged(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_bytes(recipe.read_bytes())
+    (tmp_path / "run" / "run.json").write_text('{"paths_start": ".."}')
+
+    with pytest.raises(InputError, match="nothing is saved there yet"):
+        merge(tmp_path / "run", tmp_path / "merged")
+
+
+def test_adapters_of_another_recipe_are_refused(
+    finished: Finished, minute_checkpoint: Path
+) -> None:
+    model = SkyEyeModel.from_checkpoint(minute_checkpoint)
+    add_adapters(model, LoraRecipe())
+
+    with pytest.raises(CheckpointError, match="does not fit the recipe's adapters"):
+        load_trained(model, finished.folder / "talk" / TRAINED)
+
+
+def test_adapters_on_layers_that_are_not_there_are_refused(minute_checkpoint: Path) -> None:
+    model = SkyEyeModel.from_checkpoint(minute_checkpoint)
+
+    with pytest.raises(InputError, match="targets Wqkv"):
+        add_adapters(model, LoraRecipe(targets=("Wqkv",)))
+
+
+def test_by_default_only_queries_values_and_aligner_are_trained(minute_checkpoint: Path) -> None:
+    model = SkyEyeModel.from_checkpoint(minute_checkpoint)
+
+    add_adapters(model, LoraRecipe(rank=4))
+
+    names = [name for name in trained_tensors(model) if "lora" in name]
+    assert len(names) == 2 * 2 * 2  # layers, q and v, A and B
+    assert all("q_proj" in name or "v_proj" in name for name in names)
+
+
+def test_the_command_line_trains_and_merges_what_then_answers(
+    recipe: Path, capsys: pytest.CaptureFixture[str], ten_images: Path
+) -> None:
+    merged = recipe.parent / "merged"
+
+    codes = [
+        main(["train", str(recipe)]),
+        main(["merge", str(recipe.parent / "run"), "-o", str(merged)]),
+    ]
+
+    out, err = capsys.readouterr()
+    assert (codes, out.split()) == ([0, 0], [str(recipe.parent / "run"), str(merged)])
+    assert "single 12/12  loss " in err
+    assert CheckpointPredictor(merged).run(ten_images.parent / "0.png", [Caption()])[0].tokens
+
+
+@pytest.mark.slow
+def test_ten_own_images_are_learnt_from_the_tracked_checkpoint_by_the_packaged_recipe(
+    repo: Path, ten_images: Path, tmp_path: Path
+) -> None:
+    text = (repo / "skyeye_edge" / "training" / "recipes" / "fine_tune.yaml").read_text()
+    text = text.replace("../checkpoints", str(repo / "checkpoints"))
+    (tmp_path / "fine_tune.yaml").write_text(
+        text.replace("path: annotations.jsonl", f"path: {ten_images}\n    tasks: {{caption: 1}}")
+    )
+
+    run = train(tmp_path / "fine_tune.yaml")
+    merge(run, tmp_path / "merged")
+
+    predictor = CheckpointPredictor(tmp_path / "merged")
+    lines = [json.loads(line) for line in ten_images.read_text().splitlines()]
+    said = [predictor.run(ten_images.parent / line["image"], [Caption()])[0] for line in lines]
+    right = [result.text == line["captions"][0] for result, line in zip(said, lines, strict=True)]
+    assert sum(right) >= 7
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code", "says"),
+    [
+        pytest.param("stages:", "stage:", 2, "did you mean 'stages'?", id="recipe"),
+        pytest.param("annotations.jsonl", "nowhere.jsonl", 1, "cannot be read", id="data"),
+        pytest.param("base: ", "base: no", 1, "not a checkpoint", id="base"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_written(
+    recipe: Path,
+    capsys: pytest.CaptureFixture[str],
+    before: str,
+    after: str,
+    code: int,
+    says: str,
+) -> None:
+    recipe.write_text(recipe.read_text().replace(before, after))
+
+    found = main(["train", str(recipe)])
+
+    assert (found, capsys.readouterr().out) == (code, "")
+    assert not (recipe.parent / "run").exists()
+
+
+def test_images_that_say_nothing_a_task_needs_are_an_error(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("licence:", "tasks: {absent: 0}, licence:"))
+
+    with pytest.raises(DataError, match="nothing that the recipe's tasks could learn"):
+        train(recipe)
