@@ -174,6 +174,34 @@ def test_unusable_content_is_one_clear_line_and_1(
     assert captured.err.count("\n") == 1
 
 
+def test_a_video_of_zero_frames_is_one_clear_line_and_1(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with av.open("zero.mp4", "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        container.start_encoding()
+
+    assert main(["caption", "zero.mp4", "--annotate", *bundle]) == 1
+
+    captured = capsys.readouterr()
+    assert captured.err.startswith("skyeye-edge: zero.mp4: ")
+    assert captured.err.count("\n") == 1
+    assert not list(folder.glob("zero.annotated*"))
+
+
+def test_a_question_longer_than_the_context_is_one_clear_line_and_2(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = "is it a boat or " * 2000
+
+    assert main(["ask", "photo.jpg", "--question", question, *bundle]) == 2
+
+    captured = capsys.readouterr()
+    assert "context" in captured.err
+    assert captured.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]])
 def test_a_truncated_video_is_answered_as_far_as_it_goes_and_ends_with_1(
     quiet: list[str], folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
