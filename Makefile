@@ -12,7 +12,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 DIR    ?= wheels
-VIDEO  ?=
+VIDEO  ?= skyeye_edge/assets/demo.mp4
 WORK   ?= runs/skyeye-tiny
 PYTEST_ARGS ?=
 RECIPES := skyeye_edge/training/recipes

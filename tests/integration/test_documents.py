@@ -94,11 +94,15 @@ def test_every_command_of_a_page_is_ours_or_known_to_run_elsewhere(page: Path) -
     [page for page in PAGES if blocks(page, "python")],
     ids=lambda page: page.name,
 )
-def test_the_python_of_a_page_runs_in_its_order(page: Path, at_desk: Path) -> None:
+def test_the_python_of_a_page_runs_in_its_order_and_prints_answers(
+    page: Path, at_desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     names: dict[str, object] = {}
 
     for block in blocks(page, "python"):
         exec(compile(block, page.name, "exec"), names)
+
+    assert capsys.readouterr().out.strip()
 
 
 @pytest.mark.parametrize(
