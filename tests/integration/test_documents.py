@@ -30,6 +30,7 @@ ELSEWHERE = {
     "make bench": "test of benchmarks/frames_per_second.py",
     "make train-tiny": "by hand: it takes hours; its recipes are read by the tests of training",
     "pip install": "tests/packaging (wheel, bare environment); .ci/run (all extras)",
+    "source .venv/bin/activate": "a shell's own business",
     "ffmpeg": "a sender for people; test_cli.py has its own",
     "skyeye-edge watch": "test_cli.py, against a sender on this machine",
     "python examples/": "test_examples.py",
