@@ -1,0 +1,71 @@
+"""The benchmark of S7 runs on any video, and its last line is for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Ten frames of drifting noise."""
+    path = tmp_path / "clip.mp4"
+    noise = np.random.default_rng(0).integers(0, 256, (96, 192, 3), np.uint8)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for step in range(10):
+            picture = np.ascontiguousarray(noise[:, step : step + 160])
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        output.mux(stream.encode(None))
+    return path
+
+
+def test_the_frame_rate_is_measured_over_a_looped_video(
+    repo: Path, tiny_bundle: Path, clip: Path
+) -> None:
+    program = repo / "benchmarks" / "frames_per_second.py"
+    command = [
+        sys.executable,
+        str(program),
+        str(clip),
+        "--frames",
+        "12",
+        "--bundle",
+        str(tiny_bundle),
+    ]
+
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(repo)},
+    )
+
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["frames"] == 12
+    assert figures["size"] == [160, 96]
+    assert 0 < figures["fps"] <= figures["fps_bound"] * 1.05
+    assert figures["prefix_ratio"] > 0
+    assert {"python", "onnxruntime", "llama-cpp-python"} <= set(figures["versions"])
+
+
+def test_a_missing_video_is_one_line_and_exit_code_2(repo: Path, tiny_bundle: Path) -> None:
+    program = repo / "benchmarks" / "frames_per_second.py"
+    command = [sys.executable, str(program), "nothing.mp4", "--bundle", str(tiny_bundle)]
+
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(repo)}
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("frames_per_second: nothing.mp4: there is no such file")
+    assert "Traceback" not in done.stderr
