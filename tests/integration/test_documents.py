@@ -44,9 +44,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """The lines of the console blocks, without the environment's folder."""
+    """The lines of the console blocks."""
     lines = [line for block in blocks(page, "console") for line in block.splitlines()]
-    return [line.replace(".venv/bin/", "") for line in lines if line.strip()]
+    return [line for line in lines if line.strip()]
 
 
 def run(command: str) -> int:
