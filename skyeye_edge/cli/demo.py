@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from skyeye_edge.runtime.captioning import Outputs
     from skyeye_edge.runtime.model import Model
 
-EXAMPLES = ("skyeye-edge demo", "skyeye-edge demo -o my-demo")
+EXAMPLES = ("skyeye-edge demo", "skyeye-edge demo -o out/again")
 CLIP = Path(__file__).resolve().parent.parent / "assets" / "demo.mp4"
 PHRASES = ("a boat", "the red car", "a tank")
 
