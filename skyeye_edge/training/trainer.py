@@ -149,6 +149,7 @@ def _arguments(recipe: Recipe, stage: StageRecipe, run: RunFolder) -> TrainingAr
         weight_decay=stage.weight_decay,
         max_grad_norm=1.0,
         bf16=recipe.precision == "bfloat16",
+        use_cpu=not torch.cuda.is_available(),  # else bfloat16 is refused on a CPU
         seed=recipe.seed,
         save_strategy="steps",
         save_steps=recipe.save_every,

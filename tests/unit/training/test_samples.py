@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skyeye_edge.core.boxes import BoxSpec
+from skyeye_edge.core.spec import ModelSpec, VisionSpec
+from skyeye_edge.core.tasks import Caption, Detect, Ground, Identify
+from skyeye_edge.training.data.annotation import Annotation, DataSet
+from skyeye_edge.training.data.collate import Tokenizer
+from skyeye_edge.training.data.record import RGB, Record
+from skyeye_edge.training.data.samples import Samples
+from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
+
+SPEC = ModelSpec(VisionSpec(56, 4, 64), boxes=BoxSpec(absent="not here"))
+SQUARE = (20.0, 20.0, 60.0, 60.0)
+
+
+def grey() -> RGB:
+    return np.full((80, 100, 3), 128, np.uint8)
+
+
+TOWN = DataSet(
+    "town",
+    (
+        Annotation(grey(), objects=((SQUARE, "car"), ((70.0, 5.0, 90.0, 25.0), "bus"))),
+        Annotation(grey(), objects=((SQUARE, "car"),)),
+    ),
+)
+SEA = DataSet("sea", (Annotation(grey(), captions=("a boat .", "the sea .")),))
+
+
+@pytest.fixture
+def samples_of(tokenizer_file: Path) -> Any:
+    """Samples of a stage; keywords go into the stage, `data` into both data recipes."""
+
+    def build(data: dict[str, Any] | None = None, seed: int = 1, **stage: Any) -> Samples:
+        sources = tuple(
+            DataRecipe(each.name, "lines", Path("x"), **(data or {})) for each in (TOWN, SEA)
+        )
+        stages = (StageRecipe(**{"name": "only", "steps": 20, "batch": 5, **stage}),)
+        recipe = Recipe("x", Path("base"), Path("run"), sources, stages, seed=seed)
+        return Samples(recipe, stages[0], [TOWN, SEA], SPEC, Tokenizer(tokenizer_file))
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from skyeye_edge.training.pretrain.vocabulary import train_vocabulary
+
+    file = tmp_path_factory.mktemp("vocabulary") / "tokenizer.model"
+    words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "aeiou" for c in "lmnrst"]
+    return train_vocabulary([" ".join(words[n:]) for n in range(40)], file, 480, 100)
+
+
+def said(record: Record) -> tuple[str, str]:
+    return record.source, repr(record.turns)
+
+
+def test_a_sample_depends_on_its_number_alone(samples_of: Any) -> None:
+    first, second = samples_of(), samples_of()
+    forwards = [said(first.record(number)) for number in range(30)]
+
+    backwards = [said(second.record(number)) for number in reversed(range(30))]
+
+    assert forwards == backwards[::-1]
+    assert len(set(forwards)) > 5
+
+
+def test_another_seed_or_stage_gives_other_samples(samples_of: Any) -> None:
+    plain = [said(samples_of().record(number)) for number in range(20)]
+
+    assert plain != [said(samples_of(seed=2).record(number)) for number in range(20)]
+    assert plain != [said(samples_of(name="other").record(number)) for number in range(20)]
+
+
+def test_a_stage_has_as_many_samples_as_its_steps_take(samples_of: Any) -> None:
+    assert len(samples_of(steps=7, batch=3, accumulate=2)) == 42
+
+
+def test_data_sets_are_drawn_by_the_ratios_of_the_stage(samples_of: Any) -> None:
+    samples = samples_of(ratios={"town": 1, "sea": 3})
+
+    drawn = Counter(samples.record(number).source for number in range(400))
+
+    assert 60 < drawn["town"] < 140  # 100 expected, standard deviation 9
+
+
+def test_a_data_set_without_a_ratio_is_never_drawn(samples_of: Any) -> None:
+    samples = samples_of(ratios={"town": 0})
+
+    assert {samples.record(number).source for number in range(50)} == {"sea"}
+
+
+def test_single_tasks_have_one_turn_and_conversations_several(samples_of: Any) -> None:
+    single = samples_of(ratios={"sea": 0})
+    talk = samples_of(ratios={"sea": 0}, conversations=1.0, turns=[3, 4])
+
+    assert {len(single.record(number).turns) for number in range(30)} == {1}
+    assert {len(talk.record(number).turns) for number in range(30)} == {3, 4}
+
+
+def test_only_the_wanted_tasks_are_asked(samples_of: Any) -> None:
+    samples = samples_of({"tasks": {"detect": 1.0, "caption": 1.0}})
+
+    kinds = {type(samples.record(number).turns[0].task) for number in range(40)}
+
+    assert kinds == {Detect, Caption}
+
+
+def test_boxes_follow_the_picture_when_it_is_augmented(samples_of: Any) -> None:
+    samples = samples_of({"augment": True, "tasks": {"identify": 1.0}}, ratios={"sea": 0})
+
+    records = [samples.record(number) for number in range(20)]
+
+    boxes = [r.turns[0].task.box for r in records if isinstance(r.turns[0].task, Identify)]
+    assert len(boxes) == 20
+    assert len(set(boxes)) > 8
+    assert all(0 <= x1 < x2 <= 56 and 0 <= y1 < y2 <= 56 for x1, y1, x2, y2 in boxes)
+    assert {r.images[0].shape for r in records if isinstance(r.images[0], np.ndarray)} == {
+        (56, 56, 3)
+    }
+
+
+def test_a_sample_is_tokens_labels_and_pixels_of_equal_length(samples_of: Any) -> None:
+    sample = samples_of(ratios={"town": 0})[0]
+
+    assert len(sample.ids) == len(sample.labels)
+    assert sample.pixels.shape == (1, 3, 56, 56)
+    assert sum(token < 0 for token in sample.ids) == SPEC.vision.tokens
+
+
+def test_phrases_of_people_are_asked_as_they_wrote_them(samples_of: Any) -> None:
+    turns = [samples_of({"tasks": {"ground": 1.0}}).record(number).turns[0] for number in range(30)]
+
+    phrases = {turn.task.phrase for turn in turns if isinstance(turn.task, Ground)}
+
+    assert phrases == {"the car", "the bus"}
