@@ -79,7 +79,7 @@ def formats(text: str) -> tuple[str, ...]:
 def answer_inputs(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
     """Ask about every input; one that cannot be read is reported, and the others go on."""
     files = expand(args.inputs)
-    check_stems(files)
+    check_outputs(files, annotate=args.annotate)
     from skyeye_edge.runtime import load
 
     code = 0
@@ -94,16 +94,17 @@ def answer_inputs(args: argparse.Namespace, tasks: Sequence[Task]) -> int:
     return code
 
 
-def check_stems(files: Sequence[Path]) -> None:
+def check_outputs(files: Sequence[Path], *, annotate: bool) -> None:
     """Refuse inputs of which one would overwrite the other's output; raises InputError."""
-    (stem, count), *_ = Counter(path.stem for path in files if not is_image(path)).most_common(
-        1
-    ) or [("", 0)]
-    if count > 1:
-        raise InputError(
-            f"{count} of the inputs are called {stem!r}, and their outputs would be too; "
-            "run them one by one, each with its own -o"
-        )
+    written = Counter(
+        (path.stem, is_image(path)) for path in files if annotate or not is_image(path)
+    )
+    for (stem, _), count in written.items():
+        if count > 1:
+            raise InputError(
+                f"{count} of the inputs are called {stem!r}, and their outputs would be too; "
+                "run them one by one, each with its own -o"
+            )
 
 
 def answer_image(model: Model, path: Path, tasks: Sequence[Task], args: argparse.Namespace) -> int:

@@ -95,16 +95,16 @@ def test_a_wrong_request_is_one_line_and_2_before_anything_heavy_is_loaded(
     assert captured.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("names", [("a/flight.mp4", "b/flight.mov"), ("p.jpg", "p.png")])
 def test_inputs_that_would_overwrite_each_others_outputs_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    names: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = [tmp_path / "a" / "flight.mp4", tmp_path / "b" / "flight.mov"]
-    for file in files:
-        file.parent.mkdir()
-        file.touch()
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
 
-    assert main(["caption", *map(str, files)]) == 2
-    assert "'flight'" in capsys.readouterr().err
+    assert main(["caption", "--annotate", *(str(tmp_path / name) for name in names)]) == 2
+    assert "are called" in capsys.readouterr().err
 
 
 def test_warnings_of_our_modules_are_shown_unless_the_user_wants_quiet(
