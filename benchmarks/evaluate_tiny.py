@@ -30,13 +30,16 @@ from skyeye_edge.evaluation import (
     CaptionItem,
     ClassItem,
     GroundItem,
+    ObjectItem,
     Picture,
     Predictor,
     Share,
     VqaItem,
     caption_all,
     evaluate_classes,
+    evaluate_detect,
     evaluate_ground,
+    evaluate_identify,
     evaluate_vqa,
     score_captions,
     with_references,
@@ -46,6 +49,7 @@ from skyeye_edge.training.data.readers import read_annotations
 from skyeye_edge.training.data.synthetic import RESERVED_SEEDS, render_scene
 
 ABSENT_PER_IMAGE = 3
+OBJECTS_PER_IMAGE = 12  # detection: answers for more would not fit their limit of tokens
 CLEARLY_DIFFERENT = 4  # references
 
 
@@ -61,11 +65,12 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="images of each kind")
     parser.add_argument("--scenes", type=int, default=300, metavar="N", help="synthetic scenes")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--only", choices=["captions", "boxes", "synthetic", "classes"])
+    parser.add_argument("--only", choices=["captions", "boxes", "objects", "synthetic", "classes"])
     args = parser.parse_args()
     parts: dict[str, Callable[[Predictor], dict[str, Any]]] = {
         "captions": lambda p: captions(p, few(read_rsicd(args), args.limit)),
         "boxes": lambda p: boxes(p, few(list(box_items(args)), args.limit)),
+        "objects": lambda p: objects(p, few(list(object_items(args)), args.limit)),
         "synthetic": lambda p: synthetic(p, args.limit or args.scenes),
         "classes": lambda p: classes(p, read_rsicd(args), args.limit),
     }
@@ -152,6 +157,25 @@ def boxes(predictor: Predictor, items: list[GroundItem]) -> dict[str, Any]:
     absent = {"absent": report.absent_called_absent, "present": report.present_called_absent}
     show("real, called absent", absent)
     return {"real_boxes": report.to_json()}
+
+
+def object_items(args: argparse.Namespace) -> Iterator[ObjectItem]:
+    """Images with few enough objects."""
+    for file in sorted((args.data / "boxes").glob("*/annotations.json")):
+        if all(entry["split"] != args.split for entry in json.loads(file.read_text("utf-8"))):
+            continue
+        for item in read_annotations(file, "boxes", args.split):
+            if len(item.objects) <= OBJECTS_PER_IMAGE:
+                with Image.open(str(item.image)) as image:
+                    yield ObjectItem(item.image, image.size, item.objects)
+
+
+def objects(predictor: Predictor, items: list[ObjectItem]) -> dict[str, Any]:
+    """What is in real held-out boxes, and all objects of a label."""
+    named, found = evaluate_identify(predictor, items), evaluate_detect(predictor, items)
+    show("real, identify", {"all sizes": named.all_sizes, **named.by_size})
+    show("real, detect", {"precision": found.precision, "recall": found.recall})
+    return {"real_identify": named.to_json(), "real_detect": found.to_json()}
 
 
 def synthetic(predictor: Predictor, number: int) -> dict[str, Any]:

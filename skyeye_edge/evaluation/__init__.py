@@ -18,6 +18,13 @@ from skyeye_edge.evaluation.captions import (
     with_references,
 )
 from skyeye_edge.evaluation.grounding import GroundItem, GroundReport, evaluate_ground
+from skyeye_edge.evaluation.objects import (
+    DetectReport,
+    IdentifyReport,
+    ObjectItem,
+    evaluate_detect,
+    evaluate_identify,
+)
 from skyeye_edge.evaluation.predictor import Picture, Predictor
 from skyeye_edge.evaluation.shares import Share
 
@@ -26,8 +33,11 @@ __all__ = [
     "CaptionReport",
     "ClassItem",
     "ClassReport",
+    "DetectReport",
     "GroundItem",
     "GroundReport",
+    "IdentifyReport",
+    "ObjectItem",
     "Picture",
     "Predictor",
     "Share",
@@ -36,7 +46,9 @@ __all__ = [
     "caption_all",
     "evaluate_captions",
     "evaluate_classes",
+    "evaluate_detect",
     "evaluate_ground",
+    "evaluate_identify",
     "evaluate_vqa",
     "plain_words",
     "score_captions",

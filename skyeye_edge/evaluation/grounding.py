@@ -60,14 +60,14 @@ def evaluate_ground(predictor: Predictor, items: Iterable[GroundItem]) -> Ground
         results = predictor.run(item.image, [Ground(words) for words in phrases])
         found = [result for result in results if isinstance(result, GroundResult)]
         for (_, box), result in zip(item.present, found, strict=False):
-            overlap = _overlap(result.boxes[0].xyxy, box) if result.boxes else 0.0
-            present.append((overlap, size_name(box, item.size), result))
+            value = overlap(result.boxes[0].xyxy, box) if result.boxes else 0.0
+            present.append((value, size_name(box, item.size), result))
         absent += found[len(item.present) :]
-    overlaps = [overlap for overlap, _, _ in present]
+    overlaps = [value for value, _, _ in present]
     return GroundReport(
-        all_sizes=share(overlap >= ENOUGH for overlap in overlaps),
+        all_sizes=share(value >= ENOUGH for value in overlaps),
         by_size={
-            name: share(overlap >= ENOUGH for overlap, size, _ in present if size == name)
+            name: share(value >= ENOUGH for value, size, _ in present if size == name)
             for name in SIZES
         },
         mean_overlap=sum(overlaps) / len(overlaps) if overlaps else math.nan,
@@ -81,13 +81,13 @@ def evaluate_ground(predictor: Predictor, items: Iterable[GroundItem]) -> Ground
 
 
 def size_name(box: XYXY, size: Size) -> str:
-    """ "small", "medium" or "large", by the box's share of the image."""
+    """The name in SIZES of a box in an image of (width, height) pixels."""
     x1, y1, x2, y2 = box
     edge = math.sqrt((x2 - x1) * (y2 - y1)) / max(size)
     return next(name for name, (low, high) in SIZES.items() if low <= edge < high)
 
 
-def _overlap(ours: XYXY, theirs: XYXY) -> float:
+def overlap(ours: XYXY, theirs: XYXY) -> float:
     """Intersection over union of two boxes, edges as real numbers (no pixel is added)."""
     width = min(ours[2], theirs[2]) - max(ours[0], theirs[0])
     height = min(ours[3], theirs[3]) - max(ours[1], theirs[1])
