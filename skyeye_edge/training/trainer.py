@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -95,11 +96,18 @@ def train(
         set_seed(recipe.seed)
         model = SkyEyeModel.from_checkpoint(recipe.base)
         add_adapters(model, recipe.lora)
-        run = open_run(recipe_path, recipe, resume=resume)
+        first = _process()[0] == 0
+        run = open_run(recipe_path, recipe, resume=resume) if first else RunFolder(recipe.run)
         for stage in recipe.stages:
             _train_stage(recipe, stage, data, model, run, on_event)
-    draw_curves(run)
+    if first:
+        draw_curves(run)
     return run.path
+
+
+def _process() -> tuple[int, int]:
+    """Number of this process and of all, as torchrun says; (0, 1) without it."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _train_stage(
@@ -116,13 +124,15 @@ def _train_stage(
         return
     checkpoint = run.last_checkpoint(stage.name)
     done = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-    cut_log(run, stage.name, done)
+    rank, processes = _process()
+    if rank == 0:
+        cut_log(run, stage.name, done)
     tokenizer = Tokenizer(model.tokenizer_file)
     interrupt = _Interrupt()
     trainer = _StageTrainer(
         model=model,
         args=_arguments(recipe, stage, run),
-        train_dataset=Samples(recipe, stage, data, model.spec, tokenizer),
+        train_dataset=Samples(recipe, stage, data, model.spec, tokenizer, processes),
         data_collator=collate,
         callbacks=[interrupt, _Report(stage, run, done, on_event)],
     )
@@ -131,7 +141,8 @@ def _train_stage(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if interrupt.asked and trainer.state.global_step < stage.steps:
         raise KeyboardInterrupt
-    write_trained(trained_tensors(model), finished)
+    if rank == 0:
+        write_trained(trained_tensors(model), finished)
     if interrupt.asked:
         raise KeyboardInterrupt
 
@@ -159,6 +170,7 @@ def _arguments(recipe: Recipe, stage: StageRecipe, run: RunFolder) -> TrainingAr
         dataloader_num_workers=recipe.workers,
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
         disable_tqdm=True,
         report_to=[],
     )
@@ -171,9 +183,9 @@ class _StageTrainer(Trainer):
         return SequentialSampler(train_dataset or self.train_dataset)
 
     def _save(self, output_dir: str | None = None, state_dict: object = None) -> None:
-        write_trained(
-            trained_tensors(self.model), Path(output_dir or self.args.output_dir) / TRAINED
-        )
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            write_trained(trained_tensors(self.model), folder / TRAINED)
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
@@ -240,10 +252,11 @@ class _Report(TrainerCallback):
         **more: Any,
     ) -> None:
         """Called by the Trainer."""
-        if not logs or "loss" not in logs:
+        if not logs or "loss" not in logs or not state.is_world_process_zero:
             return
         now, step = time.monotonic(), state.global_step
-        samples = (step - self._last[0]) * self._stage.batch * self._stage.accumulate
+        per = self._stage.batch * self._stage.accumulate * _process()[1]
+        samples = (step - self._last[0]) * per
         per_step = (now - self._first[1]) / max(1, step - self._first[0])
         event = TrainingEvent(
             stage=self._stage.name,

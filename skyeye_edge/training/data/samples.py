@@ -71,14 +71,17 @@ class Samples(Dataset[Sample]):
         data: Sequence[DataSet],
         spec: ModelSpec,
         tokenizer: Tokenizer,
+        processes: int = 1,  # that share the samples
     ) -> None:
         super().__init__()
+        self._processes = processes
         self._recipe, self._stage, self._data = recipe, stage, list(data)
         self._spec, self._tokenizer = spec, tokenizer
         self._ratios = [stage.ratios.get(source.name, source.ratio) for source in recipe.data]
 
     def __len__(self) -> int:
-        return self._stage.steps * self._stage.accumulate * self._stage.batch
+        per_step = self._stage.accumulate * self._stage.batch * self._processes
+        return self._stage.steps * per_step
 
     def __getitem__(self, index: int) -> Sample:
         record = self.record(index)

@@ -51,7 +51,7 @@ def test_a_power_of_ten_without_a_point_is_a_number(write: Write) -> None:
     assert read_recipe(write(PLAIN)).stages[0].learning_rate == 1e-4
 
 
-@pytest.mark.parametrize("name", ["fine_tune", "skyeyegpt", "skyeye-tiny"])
+@pytest.mark.parametrize("name", ["fine_tune", "skyeyegpt", "skyeye-tiny", "skyeye-tiny-open"])
 def test_the_packaged_recipes_are_right(repo: Path, name: str) -> None:
     folder = repo / "skyeye_edge" / "training" / "recipes"
 

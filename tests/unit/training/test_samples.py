@@ -38,13 +38,16 @@ SEA = DataSet("sea", (Annotation(grey(), captions=("a boat .", "the sea .")),))
 def samples_of(tokenizer_file: Path) -> Any:
     """Samples of a stage; keywords go into the stage, `data` into both data recipes."""
 
-    def build(data: dict[str, Any] | None = None, seed: int = 1, **stage: Any) -> Samples:
+    def build(
+        data: dict[str, Any] | None = None, seed: int = 1, processes: int = 1, **stage: Any
+    ) -> Samples:
         sources = tuple(
             DataRecipe(each.name, "lines", Path("x"), **(data or {})) for each in (TOWN, SEA)
         )
         stages = (StageRecipe(**{"name": "only", "steps": 20, "batch": 5, **stage}),)
         recipe = Recipe("x", Path("base"), Path("run"), sources, stages, seed=seed)
-        return Samples(recipe, stages[0], [TOWN, SEA], SPEC, Tokenizer(tokenizer_file))
+        tokenizer = Tokenizer(tokenizer_file)
+        return Samples(recipe, stages[0], [TOWN, SEA], SPEC, tokenizer, processes)
 
     return build
 
@@ -81,6 +84,7 @@ def test_another_seed_or_stage_gives_other_samples(samples_of: Any) -> None:
 
 def test_a_stage_has_as_many_samples_as_its_steps_take(samples_of: Any) -> None:
     assert len(samples_of(steps=7, batch=3, accumulate=2)) == 42
+    assert len(samples_of(steps=7, batch=3, accumulate=2, processes=2)) == 84
 
 
 def test_data_sets_are_drawn_by_the_ratios_of_the_stage(samples_of: Any) -> None:
