@@ -43,7 +43,7 @@ def phrases_for(
     """
     found = []
     for target in seen:
-        if target.size < smallest or target.whole < 0.6 or target.size > 0.97:
+        if not _can_be_asked(target, smallest):
             continue
         forms = _forms(target, seen, aspect, colours)
         rng.shuffle(forms)
@@ -51,6 +51,22 @@ def phrases_for(
             found.append((_with_article(form, rng), target))
     rng.shuffle(found)
     return found
+
+
+def all_phrases(
+    seen: Sequence[Seen], aspect: float, *, smallest: float = 0.04
+) -> list[tuple[str, Seen]]:
+    """Every unambiguous phrase with its article, for every object that `phrases_for` would ask."""
+    return [
+        (f"the {form}", target)
+        for target in seen
+        if _can_be_asked(target, smallest)
+        for form in _forms(target, seen, aspect, True)
+    ]
+
+
+def _can_be_asked(target: Seen, smallest: float) -> bool:
+    return target.size >= smallest and target.whole >= 0.6 and target.size <= 0.97
 
 
 def _with_article(form: str, rng: random.Random) -> str:
