@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -21,6 +22,10 @@ REPO = Path(__file__).resolve().parent.parent
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# Started in the background of a script, this process and all it starts would ignore Ctrl-C, which
+# is what some tests are about.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @cache
