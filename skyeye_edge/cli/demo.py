@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = ("skyeye-edge demo", "skyeye-edge demo -o out/again")
 CLIP = Path(__file__).resolve().parent.parent / "assets" / "demo.mp4"
-PHRASES = ("a boat", "the red car", "a tank")
+PHRASES = ("the red car", "the bus", "the river", "the plane")  # there is no plane
 
 
 def add_parser(commands: Commands) -> None:
