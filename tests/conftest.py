@@ -113,6 +113,6 @@ def tiny(tiny_bundle: Path) -> Iterator[Model]:
 
 @pytest.fixture(scope="session")
 def demo_clip() -> Path:
-    """The packaged clip: a flight over the synthetic world."""
+    """The packaged clip, a flight over the synthetic world; SKYEYE_TEST_CLIP names another."""
     given = os.environ.get("SKYEYE_TEST_CLIP")
     return Path(given) if given else REPO / "skyeye_edge" / "assets" / "demo.mp4"
