@@ -88,7 +88,8 @@ class View:
     dense: bool = False  # objects are known, so that their absence means something
 
 
-LONGEST = 112  # positions of a packed row: more questions are left out
+EVERY_NAME = 0.25  # share of captioned images that are asked for their class among all classes
+LONGEST = 116  # positions of a packed row: more questions are left out
 # Labels that one set may have without naming them, so that they are never called absent in another.
 EVERYWHERE = {"car", "other", "other vehicle", "person", "tree", "dock", "bicycle", "harbor"}
 STOP = set(
@@ -235,10 +236,12 @@ class Views(IterableDataset[View]):
     def _captioned_turns(
         self, item: Captioned, counts: Counter[str], chance: random.Random
     ) -> list[Weighted]:
+        if chance.random() < EVERY_NAME:  # so long a question leaves no room for others
+            return [(self._classify(item.scene, len(self.targets.scenes), chance), 5.0)]
         texts = chance.sample(list(counts), min(3, len(counts)))
         total = sum(math.sqrt(counts[text]) for text in texts)
         turns = [(_caption(text), 8 * math.sqrt(counts[text]) / total) for text in texts]
-        turns.append((self._classify(item.scene, chance), 2.0))
+        turns.append((self._classify(item.scene, chance.randint(2, 6), chance), 2.0))
         draw = chance.random()
         if draw < 0.15:
             long = " ".join(chance.sample(list(counts), min(3, len(counts))))
@@ -249,10 +252,9 @@ class Views(IterableDataset[View]):
             turns.append((_ask(f"is this a {spaced(other)}?", answer), 1.0))
         return turns
 
-    def _classify(self, scene: str, chance: random.Random) -> Turn:
+    def _classify(self, scene: str, number: int, chance: random.Random) -> Turn:
         others = [name for name in self.targets.scenes if name != scene]
-        if chance.random() > 0.07:
-            others = chance.sample(others, chance.randint(1, 5))
+        others = chance.sample(others, number - 1)
         names = [*others, scene]
         chance.shuffle(names)
         if chance.random() < 0.3:
@@ -278,8 +280,8 @@ class Views(IterableDataset[View]):
             own = [turn for turn in absent if turn.task.phrase[4:] in item.labels]  # type: ignore[union-attr]
             pool = own if own and chance.random() < 0.6 else absent
             turns += [
-                (turn, 1.5)
-                for turn in chance.sample(pool, min(len(pool), chance.choice((0, 1, 1, 2))))
+                (turn, 4.0)
+                for turn in chance.sample(pool, min(len(pool), chance.choice((1, 1, 2))))
             ]
             turns += [(turn, 1.0) for turn in _some(identify_turns(objects), 2, chance)]
             turns += [
@@ -302,10 +304,10 @@ class Views(IterableDataset[View]):
                 Turn(Ground(text), _found(text, box)) for box, text in _some(scaled, 4, chance)
             ]
             turns += [(turn, 4.0) for turn in found]
-            for text in _some(item.absent, chance.choice((0, 1, 1, 2)), chance):
+            for text in _some(item.absent, chance.choice((1, 1, 2)), chance):
                 missing = GroundResult(text, "absent", (), text=self.spec.boxes.absent)
-                turns.append((Turn(Ground(text), missing), 1.5))
-            turns += [(_ask(q, a), 1.0) for q, a in _some(item.questions, 3, chance)]
+                turns.append((Turn(Ground(text), missing), 4.0))
+            turns += [(_ask(q, a), 1.5) for q, a in _some(item.questions, 3, chance)]
             if chance.random() < 0.35:
                 turns.append((_caption(chance.choice(item.captions)), 4.0))
             objects = [(_scale(box, side), label) for box, label in item.objects]
