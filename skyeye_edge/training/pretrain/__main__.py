@@ -12,6 +12,7 @@ import torch
 
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.tasks import Caption, Classify, Describe, Detect, Ground, instruction
+from skyeye_edge.training.data.builders.turns import spaced
 from skyeye_edge.training.data.collate import Tokenizer
 from skyeye_edge.training.pretrain.data import (
     Boxed,
@@ -22,7 +23,6 @@ from skyeye_edge.training.pretrain.data import (
     keep_targets,
     read_boxed,
     read_captioned,
-    spaced,
 )
 from skyeye_edge.training.pretrain.heads import Heads
 from skyeye_edge.training.pretrain.loop import Phase, pretrain

@@ -29,6 +29,7 @@ from skyeye_edge.training.data.builders.boxes import (
     identify_turns,
     question_turns,
 )
+from skyeye_edge.training.data.builders.turns import spaced
 from skyeye_edge.training.data.collate import Tokenizer
 from skyeye_edge.training.data.record import RGB, Turn
 from skyeye_edge.training.pretrain.packing import Row, pack, stack
@@ -176,11 +177,6 @@ def keep_targets(path: Path, targets: Targets) -> Targets:
         return Targets(**{k: tuple(v) for k, v in json.loads(path.read_text("utf-8")).items()})
     path.write_text(json.dumps(asdict(targets)), "utf-8")
     return targets
-
-
-def spaced(name: str) -> str:
-    """`BareLand` to `bare land`."""
-    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
 
 
 class Views(IterableDataset[View]):

@@ -22,7 +22,7 @@ from skyeye_edge.training.data.record import Turn
 Kind = Literal["caption", "describe", "classify", "ground", "absent", "detect", "identify", "ask"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_CLASSES = 5  # wrong ones beside the right one, mostly: a list of all is long
-ALL_CLASSES = 0.1  # how often all are listed
+ALL_CLASSES = 0.3  # how often all are listed
 
 
 def build_turns(
