@@ -87,6 +87,9 @@ def _merge(
     model.info = _describe(recipe, base, stages)
     with _draft(target) as draft:
         model.save_checkpoint(draft)
+        terms = recipe.base / "LICENSE"
+        if terms.exists():  # they pass on to whatever grows from the base
+            shutil.copyfile(terms, draft / terms.name)
         _check_plain(draft)
         rounded = distance(merged, probe_logits(SkyEyeModel.from_checkpoint(draft)))
     return MergeReport(target, difference, rounded)

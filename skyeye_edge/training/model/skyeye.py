@@ -26,9 +26,9 @@ from skyeye_edge.core.errors import CheckpointError, InputError
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.model.aligner import JOINED, Aligner
 from skyeye_edge.training.model.eva import EvaConfig, EvaVit
+from skyeye_edge.training.quiet import quiet
 
 DESCRIPTION = "skyeye.json"
-EXTRA_FILES = ("MODEL_CARD.md", "LICENSE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,10 @@ class SkyEyeModel(nn.Module):
         try:
             spec = ModelSpec.from_json(values["spec"])
             config = EvaConfig(**values["vision_config"])
-            language_model = AutoModelForCausalLM.from_pretrained(
-                folder / "llm", dtype=torch.float32, attn_implementation=attention
-            )
+            with quiet():
+                language_model = AutoModelForCausalLM.from_pretrained(
+                    folder / "llm", dtype=torch.float32, attn_implementation=attention
+                )
             known = {
                 key: values[key] for key in CheckpointInfo.__dataclass_fields__ if key in values
             }
@@ -161,7 +162,7 @@ class SkyEyeModel(nn.Module):
     def save_checkpoint(self, folder: str | Path, dtype: torch.dtype = torch.float16) -> Path:
         """Write the checkpoint folder, weights rounded to `dtype`.
 
-        The folder must not exist or be empty.
+        The folder must not exist or be empty. The language model in memory is rounded with it.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -173,7 +174,8 @@ class SkyEyeModel(nn.Module):
         aligner = {k: v for k, v in state.items() if k.startswith("aligner.")}
         save_file(aligner, folder / "aligner.safetensors")
         before = self.language_model.dtype
-        self.language_model.to(dtype).save_pretrained(folder / "llm")
+        with quiet():
+            self.language_model.to(dtype).save_pretrained(folder / "llm")
         self.language_model.to(before)
         _copy_tokenizer(self.tokenizer_file, folder / "llm")
         values = {

@@ -85,13 +85,14 @@ def render_video(
         raise InputError(f"video: {path.parent} is not a folder; make it first")
     flight = plan_flight(seed, seconds, height / width)
     _encode(flight, path, count, fps, size)
-    frames = tuple(_truth(flight, index, index / fps, width, seed) for index in range(count))
+    frames = tuple(frame_truth(flight, index, index / fps, width, seed) for index in range(count))
     rng = random.Random(f"skyeye absent {seed}")  # noqa: S311 - repeatable, not secret
-    absent = absent_phrases(_everything(flight.world), flight.world.terrain, rng)
+    absent = absent_phrases(everything_in(flight.world), flight.world.terrain, rng)
     return VideoTruth(path, size, fps, frames, tuple(absent))
 
 
-def _everything(world: World) -> list[Seen]:
+def everything_in(world: World) -> list[Seen]:
+    """Every thing and named area of a world, without places."""
     nowhere = (0.0, 0.0, 0.0, 0.0)
     things = [Seen(thing.kind, thing.colour_name, nowhere) for thing in world.things]
     areas = [Seen(area.kind, "", nowhere, is_area=True) for area in world.areas if area.named]
@@ -122,7 +123,8 @@ def _encode(flight: Flight, path: Path, count: int, fps: float, size: tuple[int,
         part.unlink(missing_ok=True)
 
 
-def _truth(flight: Flight, index: int, time: float, width: int, seed: int) -> FrameTruth:
+def frame_truth(flight: Flight, index: int, time: float, width: int, seed: int) -> FrameTruth:
+    """What is true about the frame at `time`; boxes in pixels of a picture `width` wide."""
     world, camera = flight.at(time)
     seen = observe(world, camera)
     clear = [one for one in seen if one.whole >= _WHOLE_ENOUGH]
