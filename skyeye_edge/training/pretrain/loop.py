@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 WARM_UP = 50  # optimiser steps
 AUXILIARY = 0.4  # weight of the throw-away heads once answers are learnt
+NOTE_EVERY = 30.0  # seconds between lines of the log
 PLACE_SPREAD = 1.0  # bins: standard deviation of the target around the true edge
 
 
@@ -153,7 +154,7 @@ def pretrain(
             progress.minutes = already + (time.monotonic() - began) / 60
             for name, loss in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(loss.detach())
-            if time.monotonic() - shown > 30:
+            if time.monotonic() - shown > NOTE_EVERY:
                 steps = progress.step - first
                 rate = steps * len(batch["pixels"]) / (time.monotonic() - shown)
                 _note(run, phase, progress, {k: v / steps for k, v in sums.items()}, rate)
