@@ -181,9 +181,9 @@ class Automaton:
         """Tokens whose whole text can follow, found by halving the sorted pieces byte by byte."""
         texts, tokens = self._vocabulary.sorted_pieces
         allowed = [self._vocabulary.end] if place in self._final else []
-        todo = [(place, b"", 0, len(texts))]
-        while todo:
-            here, text, low, high = todo.pop()
+        waiting = [(place, b"", 0, len(texts))]
+        while waiting:
+            here, text, low, high = waiting.pop()
             for byte, there in self._next(here).items():
                 longer = text + bytes([byte])
                 first = bisect_left(texts, longer, low, high)
@@ -193,7 +193,7 @@ class Automaton:
                 if texts[first] == longer:
                     allowed.append(tokens[first])
                     first += 1
-                todo.append((there, longer, first, last))
+                waiting.append((there, longer, first, last))
         if not allowed:
             raise InputError(
                 "the model's tokenizer cannot write this name or box; use another word for it"

@@ -17,7 +17,7 @@ from skyeye_edge.training.data.builders.turns import KINDS, Kind, build_turns, d
 from skyeye_edge.training.data.collate import Sample, Tokenizer, build_sample
 from skyeye_edge.training.data.readers import read_annotations
 from skyeye_edge.training.data.record import RGB, Record, Turn, read_rgb, sizes_of
-from skyeye_edge.training.pretrain.data import Boxed, augment, crop_around
+from skyeye_edge.training.pretrain.augment import augment, crop_around
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 
 ATTEMPTS = 100  # draws before we say that a stage's tasks fit none of its images
@@ -128,6 +128,6 @@ def _augmented(
 ) -> tuple[RGB, Annotation]:
     """Another view; only captions, class and objects stay true in it."""
     objects: list[Object] = list(item.objects)
-    crop = crop_around(Boxed(rgb, item.objects, ()), chance) if objects else None
+    crop = crop_around(rgb, objects, chance) if objects else None
     seen, kept = augment(rgb, objects, side, chance, lowest=LOWEST_CROP, crop=crop)
     return seen, Annotation(seen, item.captions, tuple(kept), scene=item.scene)

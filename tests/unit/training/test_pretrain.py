@@ -14,13 +14,12 @@ from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.data.builders.boxes import Object
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer
 from skyeye_edge.training.model.skyeye import SkyEyeModel
+from skyeye_edge.training.pretrain.augment import augment, dense_targets
 from skyeye_edge.training.pretrain.data import (
     Drawn,
     Targets,
     Views,
-    augment,
     build_targets,
-    dense_targets,
 )
 from skyeye_edge.training.pretrain.heads import Heads
 from skyeye_edge.training.pretrain.loop import Phase, place_spread, pretrain
