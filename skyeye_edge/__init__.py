@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         InputError,
         MediaError,
         MissingExtraError,
+        OutputError,
         ParityError,
         SkyEyeError,
     )
@@ -60,6 +61,7 @@ _HOMES = {
         "InputError",
         "MediaError",
         "MissingExtraError",
+        "OutputError",
         "ParityError",
         "SkyEyeError",
     ),
@@ -117,6 +119,7 @@ __all__ = [
     "MediaError",
     "MissingExtraError",
     "Model",
+    "OutputError",
     "ParityError",
     "Push",
     "SkyEyeError",

@@ -2,7 +2,8 @@
 
     SkyEyeError                 1   anything below
     ├── InputError              2   the request is wrong: a path, an argument
-    │   └── MediaError          1   the content cannot be used: a broken video or image
+    │   ├── MediaError          1   the content cannot be used: a broken video or image
+    │   └── OutputError         2   an output is somebody else's: not ours, or of another run
     ├── BundleError             1   a bundle is missing, damaged, too new, or not trusted
     ├── CheckpointError         1   a checkpoint is missing or does not fit
     ├── DataError               1   an annotation file is wrong (file and line)
@@ -36,6 +37,10 @@ class MediaError(InputError):
     """The content of an image or video cannot be used."""
 
     exit_code = 1
+
+
+class OutputError(InputError):
+    """What is to be written is somebody else's: another program's file, or another run's."""
 
 
 class BundleError(SkyEyeError):

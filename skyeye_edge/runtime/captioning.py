@@ -117,6 +117,7 @@ def caption_file(
 
     Raises:
         InputError: nothing to ask, no such video, folder not writable, or resuming another run.
+        OutputError: another run is writing the same files.
         MediaError: no picture in the video can be decoded.
         SkyEyeError: the disk is full.
     """
@@ -126,30 +127,29 @@ def caption_file(
         raise InputError(f"{video}: only a video can be annotated; leave --annotate out for images")
     for path in outputs.files:
         make_folder(path.parent)
-    earlier = read_earlier(outputs.events) if resume else Earlier()
-    check_same_run(earlier, source.name, tasks, model.description, outputs.events)
-    if resume:
-        cut_to_last_answer(outputs.events, earlier)
-    stream = Stream(
-        model,
-        Rest(source, earlier.indices) if earlier.indices else source,
-        tasks,
-        every,
-        clip=clip,
-        totals=earlier.totals,
-        answered=len(earlier.indices),
-    )
-    with (
-        stream,
-        closing(JsonlSink(outputs.events, append=resume)) as lines,
-        ending_on_signals(stream) as is_interrupted,
-    ):
-        for event in stream:
-            lines.write(event)
-            on_event(event)
-            if isinstance(event, AnswerEvent):
-                on_progress(_asking(source, event))
-    written = _write_rest(source, outputs, is_interrupted(), on_progress)
+    # Locked before it is read: what another run is writing is not to be gone on with.
+    with closing(JsonlSink(outputs.events, append=resume)) as lines:
+        earlier = read_earlier(outputs.events) if resume else Earlier()
+        check_same_run(earlier, source.name, tasks, model.description, outputs.events)
+        if resume:
+            cut_to_last_answer(outputs.events, earlier)
+        stream = Stream(
+            model,
+            Rest(source, earlier.indices) if earlier.indices else source,
+            tasks,
+            every,
+            clip=clip,
+            totals=earlier.totals,
+            answered=len(earlier.indices),
+        )
+        with stream, ending_on_signals(stream) as is_interrupted:
+            for event in stream:
+                lines.write(event)
+                on_event(event)
+                if isinstance(event, AnswerEvent):
+                    on_progress(_asking(source, event))
+        lines.sync()
+        written = _write_rest(source, outputs, is_interrupted(), on_progress)
     return Captioned(stream.totals, stream.answered, is_interrupted(), written)
 
 

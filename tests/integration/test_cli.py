@@ -313,6 +313,24 @@ def test_a_killed_run_is_resumed(folder: Path, bundle: list[str], start: Start) 
     assert len(frames) >= before - 1
 
 
+def test_a_second_run_into_the_same_file_is_refused_and_the_first_goes_on(
+    folder: Path, bundle: list[str], start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["caption", "flight.mp4", "--every", "0", "-o", "out", "--quiet", *bundle]
+    first = start(*command)
+    wait_for(lambda: lines_of(folder / "out/flight.jsonl") > 2)
+
+    assert [main(command), main([*command, "--resume"])] == [2, 2]
+
+    assert first.poll() is None
+    assert capsys.readouterr().err.count("flight.jsonl: another run is writing this file") == 2
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=20)
+    events = [json.loads(line) for line in Path("out/flight.jsonl").read_text().splitlines()]
+    frames = [event["frames"][0] for event in events if event["type"] == "answer"]
+    assert frames == list(range(len(frames)))
+
+
 def test_watching_ends_within_two_seconds_of_ctrl_c(
     repo: Path, folder: Path, bundle: list[str], start: Start, free_udp_port: int
 ) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import logging
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from skyeye_edge.core.errors import InputError, SkyEyeError
+from skyeye_edge.core.errors import InputError, OutputError, SkyEyeError
 
+log = logging.getLogger(__name__)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -33,6 +37,28 @@ def writing(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be written ({error.strerror}); check -o") from error
 
 
+def lock(file: int, path: Path) -> None:
+    """Keep other runs out of an open file until it is closed, be it by a kill.
+
+    Args:
+        file: its descriptor.
+        path: its name.
+
+    Raises:
+        OutputError: another run holds it.
+    """
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        return  # a pipe or device belongs to everybody
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(
+            f"{path}: another run is writing this file; wait until it ends, or give another -o"
+        ) from error
+    except OSError as error:  # some network file systems have no locks
+        log.warning("%s: cannot be locked (%s); let no second run write here", path, error.strerror)
+
+
 def make_folder(folder: Path) -> None:
     """The folder and its parents, if they are not there; raises InputError if it cannot be."""
     with writing(folder):
@@ -43,10 +69,15 @@ def make_folder(folder: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path that becomes `path` if the block ends well, and vanishes if it does not.
 
-    Its name is always the same, so that the rest of a killed run is overwritten by the next one.
+    Its name is always the same, so that the rest of a killed run is overwritten by the next one;
+    a lock keeps two runs at the same time apart.
+
+    Raises:
+        OutputError: another run is writing it.
+        SkyEyeError, InputError: as `writing` says.
     """
     part = path.with_name(path.name + ".part")
-    with writing(path):
+    with writing(path), _locked(part):
         try:
             yield part
             with part.open("rb") as written:
@@ -54,3 +85,14 @@ def replacing(path: Path) -> Iterator[Path]:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(part: Path) -> Iterator[None]:
+    """`part` exists and is ours inside the block."""
+    file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        lock(file, part)
+        yield
+    finally:
+        os.close(file)

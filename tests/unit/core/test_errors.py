@@ -13,6 +13,7 @@ from skyeye_edge.core.errors import MissingExtraError, SkyEyeError, needs
     [
         ("InputError", 2),
         ("MediaError", 1),
+        ("OutputError", 2),
         ("BundleError", 1),
         ("CheckpointError", 1),
         ("DataError", 1),

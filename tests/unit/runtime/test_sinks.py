@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timezone
@@ -13,7 +15,7 @@ import pysubs2
 import pytest
 
 from skyeye_edge.core.boxes import Box
-from skyeye_edge.core.errors import InputError, SkyEyeError
+from skyeye_edge.core.errors import InputError, OutputError, SkyEyeError
 from skyeye_edge.core.events import Event, build_answer, build_state, build_summary
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.core.results import (
@@ -148,6 +150,53 @@ def test_lines_are_appended_to_an_earlier_run_or_replace_it(tmp_path: Path) -> N
         lengths.append(len(path.read_text("utf-8").splitlines()))
 
     assert lengths == [1, 2, 1]
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_a_file_that_another_run_writes_is_left_alone_until_it_is_closed(
+    append: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.jsonl"
+    first = JsonlSink(path)
+    first.write(END)
+    line = path.read_bytes()
+
+    with pytest.raises(OutputError, match=r"events\.jsonl: another run"):
+        JsonlSink(path, append=append)
+
+    assert path.read_bytes() == line
+    first.close()
+    JsonlSink(path, append=append).close()
+
+
+def test_a_killed_run_leaves_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from skyeye_edge.runtime.sinks.jsonl import JsonlSink\n"
+        "sink = JsonlSink(Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(OutputError):
+            JsonlSink(path)
+        other.kill()
+
+    JsonlSink(path).close()
+
+
+def test_two_runs_do_not_write_the_same_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "flight.vtt"
+
+    with replacing(path) as part:
+        with pytest.raises(OutputError, match="another run"):
+            write_captions(FLIGHT, path, "vtt")
+        part.write_text("mine")
+
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 OPENERS: list[Callable[[Path], object]] = [
