@@ -118,6 +118,7 @@ class Manifest:
             },
             "prompt": spec["prompt"],
             "boxes": spec["boxes"],
+            **self.spec.scores.to_json(),
             "tasks": list(self.tasks),
             "licences": list(self.licences),
             "provenance": dict(self.provenance),

@@ -20,11 +20,13 @@ from skyeye_edge.core.boxes import (
     parse_boxes,
 )
 from skyeye_edge.core.reply import Reply, Stopped
+from skyeye_edge.core.scores import ScoreSpec
 from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Detect, Ground, Identify, Task
 
 TextTask = Literal["caption", "describe", "identify", "ask"]
 TextOutcome = Literal["text", "cut", "unreadable"]
-BoxOutcome = Literal["found", "absent", "cut", "unreadable"]  # "cut": the token limit came first
+# "cut": the token limit came first; "uncertain": the model gave a box, but none from min_score on
+BoxOutcome = Literal["found", "absent", "uncertain", "cut", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class GroundResult:
 
     @property
     def found(self) -> bool:
-        """True if there is at least one box; whether it is really absent, `outcome` says."""
+        """True if there is at least one box; whether it is absent or uncertain, `outcome` says."""
         return bool(self.boxes)
 
 
@@ -86,7 +88,7 @@ class DetectResult:
 
     @property
     def found(self) -> bool:
-        """True if there is at least one box; whether there is really none, `outcome` says."""
+        """True if there is at least one box; whether it is absent or uncertain, `outcome` says."""
         return bool(self.boxes)
 
 
@@ -108,7 +110,12 @@ def format_answer(result: TaskResult, size: Size, boxes: BoxSpec) -> str:
             return f"<p>{name}</p> " + "<delim>".join(box_text(b.xyxy, size, boxes) for b in found)
 
 
-def parse_reply(task: Task, reply: Reply, size: Size, boxes: BoxSpec) -> TaskResult:
+_AS_IT_IS = ScoreSpec()
+
+
+def parse_reply(
+    task: Task, reply: Reply, size: Size, boxes: BoxSpec, scores: ScoreSpec = _AS_IT_IS
+) -> TaskResult:
     """The typed answer to `task` in what the language model wrote.
 
     Args:
@@ -116,14 +123,17 @@ def parse_reply(task: Task, reply: Reply, size: Size, boxes: BoxSpec) -> TaskRes
         reply: the generated tokens; decoded freely or under the task's automaton.
         size: (width, height) in pixels of the frame that boxes are given in.
         boxes: how the model writes boxes, and that nothing is there.
+        scores: from which score on a box counts; a task may state another one.
     """
     text, tokens, stopped = reply.text.strip(), reply.ids, reply.stopped
     match task:
         case Ground(phrase=phrase):
-            outcome, found, score = _read_boxes(reply, "", size, boxes, many=False)
+            read = _read_boxes(reply, "", size, boxes, many=False)
+            outcome, found, score = _counted(read, task.min_score, scores)
             return GroundResult(phrase, outcome, found, text, tokens, stopped, score)
         case Detect(name=name):
-            outcome, found, score = _read_boxes(reply, f"<p>{name}</p>", size, boxes, many=True)
+            read = _read_boxes(reply, f"<p>{name}</p>", size, boxes, many=True)
+            outcome, found, score = _counted(read, task.min_score, scores)
             return DetectResult(name, outcome, found, text, tokens, stopped, score)
         case Classify(names=names):
             label = _label(text, names) if stopped == "end" else ""
@@ -188,9 +198,20 @@ def _described(reply: Reply, text: str, size: Size, boxes: BoxSpec) -> TextResul
     return _words("describe", reply, text, phrases=tuple(phrases))
 
 
-def _read_boxes(
-    reply: Reply, heading: str, size: Size, boxes: BoxSpec, *, many: bool
-) -> tuple[BoxOutcome, tuple[Box, ...], float]:
+_Read = tuple[BoxOutcome, tuple[Box, ...], float]
+
+
+def _counted(read: _Read, asked: float | None, scores: ScoreSpec) -> _Read:
+    """Without the boxes that are too uncertain; the score stays, so that users see how close."""
+    outcome, boxes, score = read
+    least = scores.min_score if asked is None else asked
+    kept = tuple(box for box in boxes if box.score >= least)
+    if boxes and not kept and outcome == "found":
+        outcome = "uncertain"
+    return outcome, kept, score
+
+
+def _read_boxes(reply: Reply, heading: str, size: Size, boxes: BoxSpec, *, many: bool) -> _Read:
     if boxes.absent and reply.text.strip() == boxes.absent:
         return "absent", (), _text_score(reply)
     line = _line(reply)

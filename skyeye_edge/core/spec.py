@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.scores import ScoreSpec
 
 PromptForm = Literal["train", "infer"]
 Triple = tuple[float, float, float]
@@ -71,10 +72,13 @@ class ModelSpec:
     prompt: PromptSpec = field(default_factory=PromptSpec)
     boxes: BoxSpec = field(default_factory=BoxSpec)
     context: int = 2048  # positions the language model was made for
+    scores: ScoreSpec = field(default_factory=ScoreSpec)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, as they stand in `skyeye.json`."""
-        return asdict(self)
+        values = asdict(self)
+        del values["scores"]  # its parts stand beside the others
+        return values | self.scores.to_json()
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ModelSpec:
@@ -99,6 +103,7 @@ class ModelSpec:
                 prompt=PromptSpec(**_known(PromptSpec, values["prompt"])),
                 boxes=BoxSpec(**_known(BoxSpec, values["boxes"])),
                 context=int(values["context"]),
+                scores=ScoreSpec.from_json(values),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"model specification: {error!r} is missing or wrong") from error

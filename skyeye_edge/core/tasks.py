@@ -7,10 +7,11 @@ imported weights meet the prompts they know (SkyEyeGPT 3.2).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skyeye_edge.core.boxes import XYXY, BoxSpec, Size, box_text
 from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.scores import check_min_score
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,11 @@ class Ground:
     """The one region that `phrase` means, or that it is absent."""
 
     phrase: str
+    min_score: float | None = None  # a box below is not returned; None: as the model was loaded
 
     def __post_init__(self) -> None:
         _check_words(self.phrase, "phrase")
+        check_min_score(self.min_score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,11 @@ class Detect:
     """Every object called `name`."""
 
     name: str
+    min_score: float | None = None  # as Ground's
 
     def __post_init__(self) -> None:
         _check_words(self.name, "object name")
+        check_min_score(self.min_score)
         if any(mark in self.name for mark in ("<p>", "</p>", "<delim>", "{", "}")):
             raise InputError(
                 f"object name {self.name!r}: marks of the box syntax cannot be part of it"
@@ -97,6 +102,13 @@ ONE_FRAME_TASKS = (Ground, Detect, Identify)  # a box belongs to one frame, not 
 def task_name(task: Task) -> str:
     """The lower-case word of a task in events and manifests."""
     return type(task).__name__.lower()
+
+
+def with_min_score(task: Task, min_score: float | None) -> Task:
+    """The task with `min_score`, if it asks for boxes and states none itself."""
+    if isinstance(task, Ground | Detect) and task.min_score is None:
+        return replace(task, min_score=min_score)
+    return task
 
 
 def max_tokens(task: Task) -> int:

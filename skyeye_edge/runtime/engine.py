@@ -151,7 +151,7 @@ class Engine:
             timing_ms[step] = (seconds - before[step]) * 1000
         size = question.frames[-1].size
         results = tuple(
-            parse_reply(task, reply, size, self._spec.boxes)
+            parse_reply(task, reply, size, self._spec.boxes, self._spec.scores)
             for task, reply in zip(question.tasks, replies, strict=True)
         )
         arrived = question.frames[-1].arrived

@@ -6,7 +6,7 @@ import logging
 import os
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -26,6 +26,8 @@ from skyeye_edge.core.results import (
     TaskResult,
     TextResult,
 )
+from skyeye_edge.core.scores import check_min_score
+from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.core.tasks import (
     Ask,
     Caption,
@@ -35,6 +37,7 @@ from skyeye_edge.core.tasks import (
     Ground,
     Identify,
     Task,
+    with_min_score,
 )
 from skyeye_edge.runtime.engine import Answer, Engine, Question
 from skyeye_edge.runtime.frames import ImageLike, as_frame, as_frames
@@ -64,6 +67,7 @@ def load(
     language: str = "auto",
     threads: int | None = None,
     strict: bool = False,
+    min_score: float | None = None,
 ) -> Model:
     """Open a model.
 
@@ -75,6 +79,8 @@ def load(
         threads: how many compute; None chooses by cores and size of the model.
         strict: the setting in which answers equal those of the PyTorch checkpoint: fp32 vision, F32
             language model and KV memory, one thread, CPU. Slower.
+        min_score: a box with a lower score is not returned; where none is left, the outcome is
+            "uncertain". None is what the bundle states, which is 0 where it states nothing.
 
     Raises:
         BundleError: the bundle is missing, damaged or newer than this program.
@@ -85,8 +91,9 @@ def load(
         raise InputError(f"threads: {threads}; at least one must compute")
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device {device!r} is not known; known are auto, cpu and cuda")
+    check_min_score(min_score)
     folder = None if bundle is None else Path(bundle).absolute()
-    return Model(folder, Options(device, vision, language, threads, strict))
+    return Model(folder, Options(device, vision, language, threads, strict, min_score))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,7 @@ class Options:
     language: str = "auto"
     threads: int | None = None
     strict: bool = False
+    min_score: float | None = None
 
 
 class Model:
@@ -110,7 +118,7 @@ class Model:
     def __init__(self, folder: Path | None, options: Options) -> None:
         self._opened_as = (folder, options)
         self.bundle = open_bundle(folder)
-        self.spec = self.bundle.spec
+        self.spec = _with_options(self.bundle.spec, options)
         if options.strict:
             _check_strict(self.bundle, options)
         self._language_name = self.bundle.manifest.language_variant(
@@ -146,17 +154,30 @@ class Model:
         return self._one(image, task, ClassifyResult, max_tokens)
 
     def ground(
-        self, image: ImageLike, phrase: str, *, max_tokens: int | None = None
+        self,
+        image: ImageLike,
+        phrase: str,
+        *,
+        max_tokens: int | None = None,
+        min_score: float | None = None,
     ) -> GroundResult:
-        """The one region that `phrase` means, in pixels of the image, or that it is absent."""
-        return self._one(image, Ground(phrase), GroundResult, max_tokens)
+        """The one region that `phrase` means, in pixels of the image, or that it is absent.
+
+        A box with a score below `min_score` is not returned; None is what `load` was given.
+        """
+        return self._one(image, Ground(phrase, min_score), GroundResult, max_tokens)
 
     def detect(
-        self, image: ImageLike, names: Sequence[str], *, max_tokens: int | None = None
+        self,
+        image: ImageLike,
+        names: Sequence[str],
+        *,
+        max_tokens: int | None = None,
+        min_score: float | None = None,
     ) -> dict[str, DetectResult]:
-        """Every object of each name."""
+        """Every object of each name; `min_score` as for `ground`."""
         wanted = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
-        tasks = [Detect(name) for name in wanted]
+        tasks = [Detect(name, min_score) for name in wanted]
         results = self._answers(image, tasks, DetectResult, max_tokens)
         return {result.name: result for result in results}
 
@@ -213,6 +234,7 @@ class Model:
         *,
         every: float = 1.0,
         clip: int = 1,
+        min_score: float | None = None,
     ) -> Stream:
         """Events of a source, to be used as a context manager and iterated over.
 
@@ -221,6 +243,7 @@ class Model:
             tasks: what is asked about each frame.
             every: seconds between answers; 0 is every frame.
             clip: so many frames are asked about as one.
+            min_score: as for `load`, of the tasks that state none themselves.
 
         Raises:
             InputError: no task, one that cannot be asked, or no such source.
@@ -231,7 +254,10 @@ class Model:
 
         self._engine.check_open()
         check_tasks(tasks, clip)
-        return Stream(self, open_source(source), tasks, every, clip=clip)
+        check_min_score(min_score)
+        check_min_score(min_score)
+        asked = [with_min_score(task, min_score) for task in tasks]
+        return Stream(self, open_source(source), asked, every, clip=clip)
 
     def warm_up(self) -> None:
         """Compute one answer to nothing, so that the first real one is as fast as the rest."""
@@ -274,6 +300,12 @@ class Model:
     ) -> list[_Result]:
         results = self.run(image, tasks, max_tokens=max_tokens)
         return [result for result in results if isinstance(result, kind)]
+
+
+def _with_options(spec: ModelSpec, options: Options) -> ModelSpec:
+    if options.min_score is None:
+        return spec
+    return replace(spec, scores=replace(spec.scores, min_score=options.min_score))
 
 
 def _open_vision(bundle: Bundle, options: Options) -> tuple[str, OnnxVision]:

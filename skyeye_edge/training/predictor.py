@@ -66,7 +66,7 @@ class CheckpointPredictor:
         replies = self.replies(images, tasks)
         size = sizes_of(images)[-1]
         return [
-            parse_reply(task, reply, size, self.spec.boxes)
+            parse_reply(task, reply, size, self.spec.boxes, self.spec.scores)
             for task, reply in zip(tasks, replies, strict=True)
         ]
 

@@ -125,6 +125,36 @@ def test_an_answer_cut_by_the_token_limit_is_not_called_absent(
     assert (hit.found, hit.outcome, len(hit.tokens)) == (False, "cut", 2)
 
 
+def test_a_model_may_be_asked_for_certain_boxes_only(
+    tiny: sky.Model, tiny_bundle: Path, image: Image.Image
+) -> None:
+    phrases = ["the largest block", "a boat", "the red car", "a road"]
+    hits = [tiny.ground(image, phrase) for phrase in phrases]
+    least = max(hit.score for hit in hits if hit.found) / 2
+
+    with sky.load(tiny_bundle, min_score=least) as model:
+        certain = [model.ground(image, phrase) for phrase in phrases]
+        anything = model.ground(image, phrases[0], min_score=0.0)
+
+    assert anything == hits[0]
+    assert [hit.found for hit in certain] == [hit.found and hit.score >= least for hit in hits]
+    assert {hit.outcome for hit in certain if not hit.found} <= {"uncertain", "absent"}
+    assert certain == [tiny.ground(image, phrase, min_score=least) for phrase in phrases]
+
+
+def test_a_stream_may_be_asked_for_certain_boxes_only(
+    tiny: sky.Model, image: Image.Image, tmp_path: Path
+) -> None:
+    image.save(tmp_path / "block.png")
+    tasks = [sky.Ground("the largest block"), sky.Ground("the largest block", min_score=0.0)]
+
+    with tiny.stream(tmp_path / "block.png", tasks, every=0, min_score=1.0) as stream:
+        (event,) = [event for event in stream if isinstance(event, AnswerEvent)]
+
+    assert [result.outcome for result in event.results] == ["uncertain", "found"]
+    assert sky.parse_event(event.to_json()).results[0].outcome == "uncertain"  # type: ignore[union-attr]
+
+
 def test_a_question_longer_than_the_context_names_both_numbers(
     tiny: sky.Model, image: Image.Image
 ) -> None:
@@ -241,6 +271,7 @@ def test_strict_on_a_bundle_without_float32_names_the_export_command(shipped: Pa
         pytest.param({"vision": "fp64"}, "fp64", id="variant that is not there"),
         pytest.param({"language": "Q9"}, "Q9", id="type that is not there"),
         pytest.param({"threads": 0}, "threads: 0", id="no thread"),
+        pytest.param({"min_score": 1.5}, "from 0 to 1", id="a score that cannot be"),
         pytest.param({"device": "gpu"}, "known are auto, cpu and cuda", id="unknown device"),
     ],
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import BundleError, InputError
 from skyeye_edge.core.manifest import FileEntry, Manifest, read_manifest, write_manifest
+from skyeye_edge.core.scores import ScoreSpec
 from skyeye_edge.core.spec import ModelSpec, PromptSpec, VisionSpec
 
 Values = dict[str, Any]
@@ -54,6 +55,7 @@ triples = st.tuples(*[st.floats(0.1, 1)] * 3)
             BoxSpec, st.integers(1, 1000), st.sampled_from(["rounded", "truncated"]), st.text("ab")
         ),
         st.integers(1, 10**6),
+        st.builds(ScoreSpec, st.floats(0, 1)),
     ),
     files=st.dictionaries(names, entries, min_size=1),
     words=st.lists(st.text(), max_size=3).map(tuple),

@@ -19,6 +19,7 @@ from skyeye_edge.core.results import (
     format_answer,
     parse_reply,
 )
+from skyeye_edge.core.scores import ScoreSpec
 from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Detect, Ground, Identify, Task
 
 ABSENT = "not in the image"
@@ -144,6 +145,62 @@ def test_each_detected_box_has_its_own_score() -> None:
 
     assert [box.score for box in result.boxes] == pytest.approx([0.81, 0.25])  # type: ignore[union-attr]
     assert result.score == pytest.approx(0.45)
+
+
+def scored(*scores: float) -> Reply:
+    """A detection of cars with boxes of these scores."""
+    boxes = [
+        [(b"{", 1.0, False), (b"<1><2><3><4>", score, True), (b"}", 1.0, False)] for score in scores
+    ]
+    between = [(b"<delim>", 1.0, False)]
+    joined = [token for box in boxes for token in (*between, *box)][1:]
+    return spelt([(b"<p>car</p> ", 1.0, False), *joined])
+
+
+def test_a_box_below_the_least_score_is_uncertain_and_not_absent() -> None:
+    reply = spelt([(b"{<1><2><3><4>}", 0.25, True)])
+
+    result = parse_reply(Ground("a boat"), reply, SIZE, BOXES, ScoreSpec(min_score=0.3))
+
+    assert isinstance(result, GroundResult)
+    assert (result.outcome, result.found, result.boxes) == ("uncertain", False, ())
+    assert (result.score, result.text) == (0.25, "{<1><2><3><4>}")
+
+
+def test_a_box_of_just_the_least_score_is_found() -> None:
+    reply = spelt([(b"{<1><2><3><4>}", 0.25, True)])
+
+    result = parse_reply(Ground("a boat"), reply, SIZE, BOXES, ScoreSpec(min_score=0.25))
+
+    assert (result.outcome, len(result.boxes)) == ("found", 1)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("task", [Ground("a boat", 0.2), Detect("car", 0.2)], ids=str)
+def test_a_task_may_state_another_least_score_than_the_model(task: Task) -> None:
+    reply = scored(0.25) if isinstance(task, Detect) else spelt([(b"{<1><2><3><4>}", 0.25, True)])
+
+    result = parse_reply(task, reply, SIZE, BOXES, ScoreSpec(min_score=0.9))
+
+    assert result.outcome == "found"
+
+
+@pytest.mark.parametrize(
+    ("least", "outcome", "kept"),
+    [(0.0, "found", [0.8, 0.25]), (0.5, "found", [0.8]), (0.9, "uncertain", [])],
+)
+def test_a_detection_keeps_the_boxes_that_are_certain_enough(
+    least: float, outcome: str, kept: list[float]
+) -> None:
+    result = parse_reply(Detect("car", least), scored(0.8, 0.25), SIZE, BOXES)
+
+    assert isinstance(result, DetectResult)
+    assert (result.outcome, [box.score for box in result.boxes]) == (outcome, kept)
+
+
+def test_nothing_there_stays_absent_whatever_the_least_score_is() -> None:
+    result = parse_reply(Ground("a boat", 1.0), said(ABSENT), SIZE, BOXES)
+
+    assert result.outcome == "absent"
 
 
 def test_truncated_labels_decode_to_the_middle_of_their_bin() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.scores import ScoreSpec
 from skyeye_edge.core.spec import ModelSpec, PreprocessSpec, PromptSpec, VisionSpec
 
 SPEC = ModelSpec(
@@ -16,6 +17,7 @@ SPEC = ModelSpec(
     PromptSpec(train_form="train"),
     BoxSpec(bins=1000, labels="truncated"),
     context=4096,
+    scores=ScoreSpec(min_score=0.25),
 )
 
 
@@ -61,3 +63,16 @@ def test_an_unknown_value_is_refused(part: str, change: dict[str, Any]) -> None:
 
     with pytest.raises(InputError):
         ModelSpec.from_json(values)
+
+
+def test_what_is_not_said_about_scores_is_not_written() -> None:
+    spec = ModelSpec(VisionSpec(448, 256, 4096))
+
+    assert "min_score" not in spec.to_json()
+    assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize("values", [{"box": 1.5}, {"box": "high"}, 0.5], ids=str)
+def test_a_least_score_that_no_score_can_reach_is_refused(values: Any) -> None:
+    with pytest.raises(InputError):
+        ModelSpec.from_json(SPEC.to_json() | {"min_score": values})

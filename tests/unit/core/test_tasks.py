@@ -21,6 +21,7 @@ from skyeye_edge.core.tasks import (
     instruction,
     max_tokens,
     task_name,
+    with_min_score,
 )
 
 
@@ -80,3 +81,18 @@ def test_names_may_come_as_a_list() -> None:
 
     assert Classify(names) == Classify(("port", "sea"))
     assert hash(Classify(names)) == hash(Classify(("port", "sea")))
+
+
+def test_a_task_that_states_its_least_score_keeps_it() -> None:
+    tasks: list[Task] = [Ground("a"), Detect("a", 0.7), Caption()]
+
+    assert [with_min_score(task, 0.5) for task in tasks] == [
+        Ground("a", 0.5), Detect("a", 0.7), Caption(),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("least", [-0.1, 1.1, float("nan"), True, "0.5"], ids=str)
+@pytest.mark.parametrize("kind", [Ground, Detect])
+def test_a_least_score_is_a_number_from_0_to_1(kind: Callable[..., Task], least: Any) -> None:
+    with pytest.raises(InputError, match="from 0 to 1"):
+        kind("a boat", min_score=least)
