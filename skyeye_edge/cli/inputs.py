@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from skyeye_edge.core.address import check_is_no_address
 from skyeye_edge.core.errors import InputError
 
 VIDEO_SUFFIXES = frozenset(
@@ -20,6 +21,7 @@ def expand(inputs: Iterable[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in inputs:
+        check_is_no_address(path)
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
         found += _listed(path) if path.is_dir() else [path]

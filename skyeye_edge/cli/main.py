@@ -24,6 +24,7 @@ from skyeye_edge.cli import (
     watch,
 )
 from skyeye_edge.cli.options import HelpFormatter
+from skyeye_edge.cli.veil import veiled_stderr
 from skyeye_edge.core.errors import SkyEyeError
 
 COMMANDS = (demo, caption, ground, ask, watch, train, merge, export, bundle, doctor)
@@ -55,6 +56,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `skyeye-edge` script; returns the exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    with veiled_stderr(words):
+        return run(words)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse and dispatch; returns the exit code."""
     args = build_parser().parse_args(argv)
     level = logging.DEBUG if args.debug else logging.ERROR if args.quiet else logging.WARNING
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from skyeye_edge.core.address import check_is_no_address
 from skyeye_edge.core.errors import BundleError
 from skyeye_edge.core.gguf_header import check_gguf
 from skyeye_edge.core.manifest import MANIFEST_NAME, FileEntry, Manifest, read_manifest
@@ -76,6 +77,7 @@ def _checked(root: Path, sha256: Callable[[Path], str]) -> Bundle:
 def _check_there(root: Path) -> None:
     if root.is_dir():
         return
+    check_is_no_address(root)
     kept = root.with_name(root.name + ".old")
     if kept.is_dir():
         raise BundleError(

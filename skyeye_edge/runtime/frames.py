@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from skyeye_edge.core.address import check_is_no_address
 from skyeye_edge.core.errors import InputError, MediaError
 from skyeye_edge.core.frame import Frame
 
@@ -51,6 +52,7 @@ def as_frame(image: ImageLike) -> Frame:
         return image
     name = ""
     if isinstance(image, str | os.PathLike):
+        check_is_no_address(image)
         name, rgb = Path(image).name, _read(Path(image))
     elif isinstance(image, Image.Image):
         rgb = _to_rgb(image, "PIL image")

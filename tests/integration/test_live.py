@@ -56,9 +56,9 @@ def udp_sender(started: Callable[..., Sender], port: int) -> Callable[[], Sender
 
 
 @pytest.fixture
-def rtsp_server(started: Callable[..., Sender], port: int) -> Callable[[], Sender]:
+def rtsp_server(started: Callable[..., Sender], port: int) -> Callable[..., Sender]:
     """A function that starts an RTSP camera on `port`, with the system's Python."""
-    return lambda: started("/usr/bin/python3", HERE / "rtsp_server.py", str(port))
+    return lambda *login: started("/usr/bin/python3", HERE / "rtsp_server.py", str(port), *login)
 
 
 def has_in_order(all_states: Iterable[str], wanted: Iterable[str]) -> bool:
@@ -217,6 +217,92 @@ def test_a_camera_that_is_switched_on_later_and_off_and_on_again_is_watched(
     said = caplog.text + " ".join(causes) + watcher.source.name
     assert "127.0.0.1" in said
     assert "pass" not in said
+
+
+@pytest.mark.rtsp
+@pytest.mark.parametrize("method", ["basic", "digest"])
+def test_a_camera_lets_us_in_with_a_password_of_reserved_characters(
+    method: str, rtsp_server: Callable[..., Sender], watched: Callable[..., Watcher], port: int
+) -> None:
+    password = "kiwi/plum?fig#q@b:100% é;&=+"
+    rtsp_server(method, "admin", password)
+
+    watcher = watched(f"rtsp://admin:{password}@127.0.0.1:{port}/camera")
+    watcher.wait_for_frames(3)
+
+    assert watcher.source.name == f"rtsp://127.0.0.1:{port}/camera"
+    assert watcher.stop() < 2
+
+
+@pytest.mark.rtsp
+@pytest.mark.parametrize(
+    ("login", "path", "cause"),
+    [
+        ("admin:kiwi/plum@", "camera", "the camera refuses this user name or password"),
+        ("", "camera", "the camera asks for a user name and password"),
+        ("admin:right@", "kiwi", "the camera has no such stream"),
+    ],
+)
+def test_why_a_camera_shows_nothing_is_said_in_words(
+    login: str,
+    path: str,
+    cause: str,
+    rtsp_server: Callable[..., Sender],
+    watched: Callable[..., Watcher],
+    port: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    rtsp_server("basic", "admin", "right")
+
+    watcher = watched(f"rtsp://{login}127.0.0.1:{port}/{path}")
+    watcher.wait_for_states("CONNECTING", "RECONNECTING")
+
+    assert watcher.stop() < 2  # although the next try may be half a minute away
+    changes = [item for item in watcher.items if isinstance(item, SourceChange)]
+    assert changes[1].cause.startswith(cause)
+    assert "plum" not in f"{changes}{caplog.text}"
+
+
+@pytest.mark.rtsp
+def test_nothing_that_watch_says_or_writes_or_starts_shows_a_part_of_a_password(
+    rtsp_server: Callable[..., Sender], port: int, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    words = ("kiwi", "plum", "quince", "papaya")
+    camera = rtsp_server("digest", "admin", "kiwi/plum")
+    url = f"rtsp://admin:kiwi/plum@127.0.0.1:{port}/camera?channel=1&pwd=quince#papaya"
+    options = ("--every", "0.2", "--json", "--debug", "-o", "out", "--bundle", str(tiny_bundle))
+    command = [sys.executable, "-m", "skyeye_edge", "watch", url, *options]
+
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as job:
+        wait_until(lambda: '"answer"' in written(tmp_path))
+        camera.kill()
+        wait_until(lambda: "RECONNECTING" in written(tmp_path))
+        started = Path(f"/proc/{job.pid}/task").glob("*/children")
+        children = [pid for list_ in started for pid in list_.read_text().split()]
+        commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in children]
+        job.send_signal(signal.SIGINT)
+        said, logged = job.communicate(timeout=LIMIT)
+
+    assert "rtsp://127.0.0.1" in said
+    assert "rtsp://127.0.0.1" in logged
+    everything = [said, logged, written(tmp_path), *commands, *map(str, tmp_path.rglob("*"))]
+    assert [word for word in words if word in "".join(everything)] == []
+
+
+def written(folder: Path) -> str:
+    """The content of every file below a folder."""
+    return "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Until something holds that only a file can tell; fails after the limit."""
+    until = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_a_reader_that_hangs_is_killed_and_replaced(

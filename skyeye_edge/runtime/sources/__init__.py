@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.address import check_is_no_address
 from skyeye_edge.runtime.sources.file import FileSource
 from skyeye_edge.runtime.sources.images import IMAGE_SUFFIXES, ImagesSource, find_images
-from skyeye_edge.runtime.sources.live import SCHEMES, LiveSource, without_secrets
+from skyeye_edge.runtime.sources.live import LiveSource
 
 if TYPE_CHECKING:
     from skyeye_edge.runtime.stream import Source
@@ -28,12 +28,9 @@ def open_source(what: str | os.PathLike[str] | Source) -> Source:
     """
     if not isinstance(what, str | os.PathLike):
         return what
-    scheme, mark, _ = str(what).partition("://")
-    if mark and isinstance(what, str):
-        if scheme.lower() in SCHEMES:
-            return LiveSource(what)
-        known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise InputError(f"{without_secrets(what)}: cannot watch {scheme}://; known are {known}")
+    if isinstance(what, str) and "://" in what:
+        return LiveSource(what)
+    check_is_no_address(what)
     path = Path(what)
     if path.is_dir():
         return ImagesSource(find_images(path), path.name)

@@ -7,12 +7,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from urllib.parse import urlsplit
 
 import numpy as np
 
+from skyeye_edge.core.address import Address, parse_address, without_secrets
 from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
+from skyeye_edge.runtime.sources.causes import End
 from skyeye_edge.runtime.sources.live_child import POLITE, Message, ReaderProcess
 from skyeye_edge.runtime.sources.mailbox import Item, Mailbox
 from skyeye_edge.runtime.sources.timing import check_every
@@ -25,15 +26,18 @@ OPEN_LIMIT = 12.0  # seconds for opening and for a first key frame
 STEADY = 10.0  # seconds of frames after which a source counts as healthy again
 
 
-def without_secrets(url: str) -> str:
-    """An address for people: no user, no password, no query (cameras take passwords there)."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def backoff(attempt: int, chance: Callable[[], float] = random.random) -> float:
     """Seconds before try number `attempt` (from 0): 0.5 doubling to 10, less up to a half."""
     return min(10.0, 0.5 * 2.0 ** min(attempt, 10)) * (1 - chance() / 2)
+
+
+def slow_backoff(refusals: int, chance: Callable[[], float] = random.random) -> float:
+    """Seconds before a camera that refused us `refusals` times (from 1) in a row is tried again.
+
+    30 doubling to 600, less up to a quarter: many cameras lock out for half an hour whoever gives
+    five or more wrong passwords within some minutes.
+    """
+    return min(600.0, 30.0 * 2.0 ** min(refusals - 1, 10)) * (1 - chance() / 4)
 
 
 def state_after(state: State, silence: float) -> State | None:
@@ -79,38 +83,34 @@ class Timeline:
         return self._offset + time, self._first[0] + index, self._first[1] + restarts
 
 
-def check_url(url: str) -> None:
-    """Refuse an address that could never work.
+def live_address(url: str) -> Address:
+    """What `url` means, if it is something that can be watched.
 
     Raises:
-        InputError: unknown scheme, no host, or no port where one is needed.
+        InputError: unknown scheme, no host, no port where one is needed, or unclear.
     """
-    parts = urlsplit(url)
-    is_udp = parts.scheme == "udp"
-    try:
-        port = parts.port
-    except ValueError:  # not a number up to 65535
-        port = -1
-    placed = bool(parts.hostname) or (is_udp and parts.netloc.startswith("@"))  # @: listens
-    if parts.scheme not in SCHEMES or not placed or port == -1 or (is_udp and port is None):
-        raise InputError(
-            f"{without_secrets(url)}: give an address like udp://@:5600 or rtsp://host:8554/path"
-        )
+    scheme = url.partition("://")[0].strip().lower()
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        raise InputError(f"{without_secrets(url)}: cannot be watched; known are {known}")
+    address = parse_address(url)
+    if address.scheme == "udp" and address.port is None:
+        raise InputError(f"{address.shown}: the port is missing, as in udp://@:5600")
+    return address
 
 
 class LiveSource:
     """The frames of a camera or drone; reconnects until it is stopped.
 
     Raises:
-        InputError: `check_url` refuses the address.
+        InputError: `live_address` refuses it.
     """
 
     def __init__(self, url: str) -> None:
-        check_url(url)
+        self._address = live_address(url)
         with needs("runtime"):
             import av  # noqa: F401  # only the child uses it; if it is missed, then now
-        self.name = without_secrets(url)
-        self._url = url
+        self.name = self._address.shown
         self._box = Mailbox(1)
         self._stopping = threading.Event()
         self._supervisor: threading.Thread | None = None
@@ -148,48 +148,50 @@ class LiveSource:
             self._supervisor.join(timeout=3.0)
 
     def _supervise(self, every: float) -> None:
-        attempt = 0
+        attempt = refusals = 0
         self._change("CONNECTING", "opening")
         while not self._stopping.is_set():
             opened = time.monotonic()
-            cause = self._session(every)
+            end = self._session(every)
             if self._stopping.is_set():
                 break
-            attempt = 0 if self._heard - opened > STEADY else attempt
-            self._change("RECONNECTING", cause)
-            self._stopping.wait(backoff(attempt))
+            if self._heard - opened > STEADY:
+                attempt = refusals = 0
+            refusals += end.refused
+            self._change("RECONNECTING", end.cause)
+            self._stopping.wait(slow_backoff(refusals) if end.refused else backoff(attempt))
             attempt += 1
         self._change("ENDED", "stopped")
 
-    def _session(self, every: float) -> str:
+    def _session(self, every: float) -> End:
         """One opening of the address, from start to end; why it ended."""
         try:
-            with ReaderProcess(self._url, every) as reader:
+            with ReaderProcess(self._address, every) as reader:
                 self._pass_wishes_to(reader)
                 try:
                     return self._follow(reader)
                 finally:  # before its pipe is closed
                     self._pass_wishes_to(None)
         except EOFError:
-            return "the reader process died"
+            return End("the reader process died")
         except Exception as error:  # of a thread: reported, and tried again
             log.exception("%s: the reader failed", self.name)
-            return f"the reader failed: {type(error).__name__}"
+            return End(f"the reader failed: {type(error).__name__}")
 
-    def _follow(self, reader: ReaderProcess) -> str:
+    def _follow(self, reader: ReaderProcess) -> End:
         self._timeline.open()
         self._heard = time.monotonic()
         while not self._stopping.is_set():
             known = self._timeline.index
             message = reader.receive(0.2)
-            if message is not None and (cause := self._heed(message)) is not None:
-                return cause
+            if message is not None and (end := self._heed(message)) is not None:
+                return end
             if self._timeline.index > known:
                 self._heard = time.monotonic()
             silence = time.monotonic() - self._heard
             state = state_after(self._state, silence)
             if state is None:
-                return f"no frame for {silence:.0f} s"
+                return End(f"no frame for {silence:.0f} s")
             if state != self._state:
                 self._change(state, f"no frame for {STALLED_AFTER:.0f} s")
         self._pass_wishes_to(None)
@@ -197,10 +199,10 @@ class LiveSource:
         while (message := reader.receive(POLITE)) is not None:
             if self._heed(message) is not None:
                 break
-        return "stopped"
+        return End("stopped")
 
-    def _heed(self, message: Message) -> str | None:
-        """Pass a message on; the cause if it was the last one."""
+    def _heed(self, message: Message) -> End | None:
+        """Pass a message on; how it ended if it was the last one."""
         values, pixels = message
         known = self._timeline.index
         self._timeline.tell(*values["last"])
@@ -209,8 +211,7 @@ class LiveSource:
         counts = Counts(*values["counts"])
         if values["type"] != "frame":
             self._box.count(counts)
-            cause: str | None = values.get("cause")
-            return cause
+            return End(values["cause"], values["refused"]) if values["type"] == "end" else None
         rgb = np.frombuffer(pixels, np.uint8).reshape(values["shape"])
         when, index, epoch = self._timeline.place(*values["place"])
         with self._lock:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from skyeye_edge.core.address import Address
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.runtime.sources.live_reader import HEADER
 
@@ -39,7 +40,7 @@ Message = tuple[dict[str, Any], bytearray]  # what it says, and the pixels of a 
 class ReaderProcess:
     """One opening of an address, in a process of its own; a context manager that ends it."""
 
-    def __init__(self, url: str, every: float) -> None:
+    def __init__(self, address: Address, every: float) -> None:
         if not sys.executable:
             raise InputError("live sources need sys.executable: set it to a Python interpreter")
         self._process = subprocess.Popen(
@@ -55,7 +56,7 @@ class ReaderProcess:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._wishes, self._messages = self._process.stdin, self._process.stdout
         path = [entry or str(Path.cwd()) for entry in sys.path]
-        request = {"url": url, "every": every, "path": path}
+        request = {"url": address.for_ffmpeg, "every": every, "path": path}
         self._write(json.dumps(request).encode() + b"\n")
 
     @property

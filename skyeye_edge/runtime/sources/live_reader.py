@@ -17,7 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from skyeye_edge.core.address import parse_address
 from skyeye_edge.core.frame import Counts
+from skyeye_edge.runtime.sources.causes import End, end_after
 from skyeye_edge.runtime.sources.pixels import Converter
 from skyeye_edge.runtime.sources.timing import MediaClock, Sampler
 
@@ -57,13 +59,13 @@ def run(url: str, every: float, wishes: int, output: int) -> None:
     """
     session = Session(every, wishes, lambda values, rgb: write_message(output, values, rgb))
     try:
-        cause = _read(url, session)
+        end = End(_read(url, session))
     except BrokenPipeError:
         return
     except Exception as error:  # the end of the process; the text of an error may hold the address
-        cause = _reason(error)
+        end = end_after(error, parse_address(url))
     with suppress(BrokenPipeError):
-        session.end(cause)
+        session.end(end.cause, refused=end.refused)
 
 
 def write_message(
@@ -126,13 +128,13 @@ class Session:
         elif time.monotonic() - self.told > REPORT:
             self._say({"type": "counts"})
 
-    def end(self, cause: str) -> None:
-        """Send what is left and why there is no more."""
+    def end(self, cause: str, *, refused: bool = False) -> None:
+        """Send what is left, why there is no more, and whether the camera let us in."""
         if self.waiting is not None and self.listened:
             self._hand_over(last_words=True)
         elif self.waiting is not None:
             self.counts += Counts(1, 0, {"closed": 1})
-        self._say({"type": "end", "cause": cause}, last_words=True)
+        self._say({"type": "end", "cause": cause, "refused": refused}, last_words=True)
 
     def _hand_over(self, *, last_words: bool = False) -> None:
         assert self.waiting is not None
@@ -181,13 +183,6 @@ def _read(url: str, session: Session) -> str:
             if not session.listened:
                 return "stopped"
     return "the sender ended the stream"
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        silent = "Input/output error", "Immediate exit requested"
-        return "nothing arrives" if error.strerror in silent else error.strerror.lower()
-    return type(error).__name__
 
 
 def _write_all(output: int, data: memoryview) -> None:
