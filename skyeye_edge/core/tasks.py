@@ -7,6 +7,7 @@ imported weights meet the prompts they know (SkyEyeGPT 3.2).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from skyeye_edge.core.boxes import XYXY, BoxSpec, Size, box_text
@@ -109,6 +110,17 @@ def with_min_score(task: Task, min_score: float | None) -> Task:
     if isinstance(task, Ground | Detect) and task.min_score is None:
         return replace(task, min_score=min_score)
     return task
+
+
+def check_tasks(tasks: Sequence[Task], clip: int = 1) -> None:
+    """Refuse what no stream could answer; raises InputError."""
+    if not tasks:
+        raise InputError("there is nothing to answer: give at least one task")
+    if clip < 1:
+        raise InputError(f"clip {clip}: give the number of frames that are asked about as one")
+    boxed = [task_name(task) for task in tasks if isinstance(task, ONE_FRAME_TASKS)]
+    if clip > 1 and boxed:
+        raise InputError(f"{boxed[0]} is about one frame; it cannot be asked of a clip of {clip}")
 
 
 def max_tokens(task: Task) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.events import AnswerEvent, Event
 from skyeye_edge.core.frame import Counts
-from skyeye_edge.core.tasks import Task
+from skyeye_edge.core.tasks import Task, check_tasks
 from skyeye_edge.runtime.annotate import annotate
 from skyeye_edge.runtime.resume import (
     Earlier,
@@ -27,7 +27,8 @@ from skyeye_edge.runtime.sinks.output import make_folder
 from skyeye_edge.runtime.sources import open_source
 from skyeye_edge.runtime.sources.file import FileSource
 from skyeye_edge.runtime.sources.images import ImagesSource
-from skyeye_edge.runtime.stream import Source, Stream, check_tasks, ending_on_signals
+from skyeye_edge.runtime.sources.source import Source
+from skyeye_edge.runtime.stream import Stream, ending_on_signals
 
 if TYPE_CHECKING:
     from skyeye_edge.runtime.model import Model
@@ -134,10 +135,11 @@ def caption_file(
         if resume:
             cut_to_last_answer(outputs.events, earlier)
         stream = Stream(
-            model,
+            model.submit,
             Rest(source, earlier.indices) if earlier.indices else source,
             tasks,
             every,
+            model=model.description,
             clip=clip,
             totals=earlier.totals,
             answered=len(earlier.indices),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from skyeye_edge.core.boxes import XYXY, Box, BoxSpec, Size
 from skyeye_edge.core.frame import Frame
@@ -25,10 +25,7 @@ from skyeye_edge.core.tasks import (
     Identify,
     Task,
 )
-from skyeye_edge.runtime.engine import Question
-
-if TYPE_CHECKING:
-    from skyeye_edge.runtime.model import Model
+from skyeye_edge.runtime.engine import Answer, Question
 
 _Result = TypeVar("_Result", TextResult, ClassifyResult, GroundResult, DetectResult)
 
@@ -41,9 +38,14 @@ class Chat:
     """
 
     def __init__(
-        self, model: Model, frames: tuple[Frame, ...], temperature: float, seed: int
+        self,
+        answer: Callable[[Question], Answer],
+        boxes: BoxSpec,
+        frames: tuple[Frame, ...],
+        temperature: float,
+        seed: int,
     ) -> None:
-        self._model, self._frames = model, frames
+        self._answer, self._boxes, self._frames = answer, boxes, frames
         self._temperature, self._seed = temperature, seed
         self._said: list[tuple[Task, TaskResult]] = []
 
@@ -82,8 +84,8 @@ class Chat:
         return self._tell(Ask(question), TextResult)
 
     def _tell(self, task: Task, kind: type[_Result]) -> _Result:
-        size, boxes = self._frames[-1].size, self._model.spec.boxes
-        turns = tuple((asked, _remembered(said, size, boxes)) for asked, said in self._said)
+        size = self._frames[-1].size
+        turns = tuple((asked, _remembered(said, size, self._boxes)) for asked, said in self._said)
         question = Question(
             self._frames,
             (task,),
@@ -91,7 +93,7 @@ class Chat:
             temperature=self._temperature,
             seed=self._seed + len(turns),  # else every answer would meet the same chance
         )
-        (result,) = self._model.answer(question).results
+        (result,) = self._answer(question).results
         assert isinstance(result, kind)
         self._said.append((task, result))
         return result

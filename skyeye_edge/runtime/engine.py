@@ -7,10 +7,12 @@ import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
+from typing import Any, Generic, TypeVar
 
 from skyeye_edge.core.automaton import task_automaton
 from skyeye_edge.core.errors import BackendError, ClosedError, InputError
@@ -23,6 +25,8 @@ from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.core.tasks import ONE_FRAME_TASKS, Task, max_tokens, task_name
 from skyeye_edge.runtime.language import EncodedImage, LanguageModel, Request
 from skyeye_edge.runtime.vision.onnx import OnnxVision
+
+_Done = TypeVar("_Done")
 
 KEPT_IMAGES = 16  # encoded images to remember: chats and stills ask again, video never does
 
@@ -62,12 +66,18 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Job:
-    """A question (or frames to be encoded only) on its way through the queue."""
+class _Job(Generic[_Done]):
+    """Something to be computed, on its way through the queue."""
 
-    question: Question | None
-    frames: tuple[Frame, ...]
-    done: Future[Answer | list[VisualTokens]]
+    work: Callable[[], _Done]
+    done: Future[_Done]
+
+    def run(self) -> None:
+        """Do it, or hand over why not: the thread must outlive any question."""
+        try:
+            self.done.set_result(self.work())
+        except BaseException as error:
+            self.done.set_exception(error)
 
 
 class Engine:
@@ -79,7 +89,7 @@ class Engine:
         self._vision, self._language, self._spec = vision, language, spec
         self._salt = vision_sha256.encode()
         self._encoded: OrderedDict[bytes, EncodedImage] = OrderedDict()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()  # nothing is queued behind the end
         self._closed = False
         self._process = os.getpid()
@@ -93,25 +103,23 @@ class Engine:
             ClosedError: the engine was closed, before or meanwhile.
             SkyEyeError: the first question that failed; the others are answered all the same.
         """
-        jobs = [_Job(question, question.frames, Future()) for question in questions]
-        self._put(jobs)
-        answers = [job.done.result() for job in jobs]
-        return [answer for answer in answers if isinstance(answer, Answer)]
+        return [answer.result() for answer in [self.submit(question) for question in questions]]
+
+    def submit(self, question: Question) -> Future[Answer]:
+        """The answer to come; raises ClosedError if the engine was closed before."""
+        return self._put(partial(self._answer_one, question))
 
     def encode(self, frames: Sequence[Frame]) -> list[VisualTokens]:
         """Visual tokens (N, d) of each frame."""
-        job = _Job(None, tuple(frames), Future())
-        self._put([job])
-        tokens = job.done.result()
-        assert isinstance(tokens, list)
-        return tokens
+        images = self._put(partial(self._encode, tuple(frames), {})).result()
+        return [image.tokens for image in images]
 
     def check_open(self) -> None:
         """Raise ClosedError if it was closed."""
         if self._closed:
             raise ClosedError("this model is closed; load it again")
 
-    def _put(self, jobs: Sequence[_Job]) -> None:
+    def _put(self, work: Callable[[], _Done]) -> Future[_Done]:
         if os.getpid() != self._process:
             raise BackendError(
                 "this model was opened before the process forked, where llama.cpp cannot run; use "
@@ -119,23 +127,17 @@ class Engine:
             )
         with self._lock:
             self.check_open()
-            for job in jobs:
-                self._jobs.put(job)
+            done: Future[_Done] = Future()
+            self._jobs.put(_Job(work, done))
+            return done
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            try:
-                if self._closed:
-                    raise ClosedError("this model was closed before it could answer")
-                if job.question is None:
-                    images = self._encode(job.frames, {})
-                    job.done.set_result([image.tokens for image in images])
-                else:
-                    job.done.set_result(self._answer_one(job.question))
-            except (
-                BaseException
-            ) as error:  # the thread must outlive any question; the asker hears it
+            if self._closed:
+                error = ClosedError("this model was closed before it could answer")
                 job.done.set_exception(error)
+            else:
+                job.run()
             job = None  # the frame is released before the next one is waited for
         self._vision.close()
         self._language.close()

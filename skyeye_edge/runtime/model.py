@@ -6,6 +6,7 @@ import logging
 import os
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -37,6 +38,7 @@ from skyeye_edge.core.tasks import (
     Ground,
     Identify,
     Task,
+    check_tasks,
     with_min_score,
 )
 from skyeye_edge.runtime.engine import Answer, Engine, Question
@@ -48,7 +50,8 @@ from skyeye_edge.runtime.vision.onnx import OnnxVision, has_cuda
 
 if TYPE_CHECKING:
     from skyeye_edge.runtime.chat import Chat
-    from skyeye_edge.runtime.stream import Source, Stream
+    from skyeye_edge.runtime.sources.source import Source
+    from skyeye_edge.runtime.stream import Stream
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +204,11 @@ class Model:
 
     def answer(self, question: Question) -> Answer:
         """Results, replies and timing of one question."""
-        return self._engine.answer([question])[0]
+        return self.submit(question).result()
+
+    def submit(self, question: Question) -> Future[Answer]:
+        """The answer to come; questions are taken in the order in which they were handed over."""
+        return self._engine.submit(question)
 
     def replies(
         self, image: Images, tasks: Sequence[Task], *, keep_logits: bool = False
@@ -225,7 +232,7 @@ class Model:
         from skyeye_edge.runtime.chat import Chat
 
         self._engine.check_open()
-        return Chat(self, as_frames(image), temperature, seed)
+        return Chat(self.answer, self.spec.boxes, as_frames(image), temperature, seed)
 
     def stream(
         self,
@@ -250,14 +257,14 @@ class Model:
             MediaError: the source holds no picture.
         """
         from skyeye_edge.runtime.sources import open_source
-        from skyeye_edge.runtime.stream import Stream, check_tasks
+        from skyeye_edge.runtime.stream import Stream
 
         self._engine.check_open()
         check_tasks(tasks, clip)
         check_min_score(min_score)
-        check_min_score(min_score)
         asked = [with_min_score(task, min_score) for task in tasks]
-        return Stream(self, open_source(source), asked, every, clip=clip)
+        opened = open_source(source)
+        return Stream(self.submit, opened, asked, every, model=self.description, clip=clip)
 
     def warm_up(self) -> None:
         """Compute one answer to nothing, so that the first real one is as fast as the rest."""

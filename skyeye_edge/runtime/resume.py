@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.core.events import AnswerEvent, Event, parse_event
@@ -14,9 +13,7 @@ from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.core.results import ClassifyResult, DetectResult, GroundResult, TaskResult
 from skyeye_edge.core.tasks import Ask, Detect, Ground, Identify, Task, task_name
 from skyeye_edge.runtime.sinks.output import writing
-
-if TYPE_CHECKING:
-    from skyeye_edge.runtime.stream import Source
+from skyeye_edge.runtime.sources.source import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,55 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Protocol
 
-from skyeye_edge.core.errors import ClosedError, InputError
+from skyeye_edge.core.errors import ClosedError
 from skyeye_edge.core.events import Event, build_answer, build_state, build_summary
-from skyeye_edge.core.frame import Counts, Frame, SourceChange
-from skyeye_edge.core.tasks import ONE_FRAME_TASKS, Task, task_name
-from skyeye_edge.runtime.engine import Question
-from skyeye_edge.runtime.sources import open_source
+from skyeye_edge.core.frame import Counts, Frame
+from skyeye_edge.core.tasks import Task, check_tasks
+from skyeye_edge.runtime.engine import Answer, Question
+from skyeye_edge.runtime.sources.source import Source
 from skyeye_edge.runtime.sources.timing import check_every
-
-if TYPE_CHECKING:
-    from skyeye_edge.runtime.model import Model
-
-
-class Source(Protocol):
-    """Where frames come from; see `skyeye_edge.runtime.sources`."""
-
-    name: str  # for humans, free of credentials
-
-    def items(self, every: float) -> Iterator[Frame | SourceChange]:
-        """Frames at least `every` seconds apart; the last item is ENDED. To be called once."""
-
-    def stop(self) -> None:
-        """Want no more frames: `items` soon goes on to ENDED. From any thread, and twice."""
-
-    def close(self) -> None:
-        """Give back whatever is held open. Closing twice is fine."""
 
 
 class Stream:
     """The events of a source; a context manager and an iterator.
 
-        with Stream(model, open_source("flight.mp4"), [Caption()]) as events:
+        with Stream(model.submit, open_source("flight.mp4"), [Caption()]) as events:
             for event in events: ...
 
     Args:
-        model: answers the questions; not closed by the stream.
+        submit: takes a question and gives the answer to come.
         source: where frames come from; closed by the stream.
         tasks: what is asked about each frame, at least one.
         every: seconds between answers, 0 for every frame.
         clip: so many frames are asked about as one.
+        model: what answers, for the events.
         totals, answered: what an interrupted run had counted before.
         utc: the wall clock.
 
@@ -60,11 +42,12 @@ class Stream:
 
     def __init__(
         self,
-        model: Model,
+        submit: Callable[[Question], Future[Answer]],
         source: Source,
         tasks: Sequence[Task],
         every: float = 1.0,
         *,
+        model: Mapping[str, str] | None = None,
         clip: int = 1,
         totals: Counts | None = None,
         answered: int = 0,
@@ -75,7 +58,8 @@ class Stream:
         self.source = source
         self.totals = totals or Counts()  # the whole stream so far
         self.answered = answered  # frames
-        self._model = model
+        self._submit = submit
+        self._model = model or {}
         self._tasks = tuple(tasks)
         self._every = every
         self._clip = clip
@@ -149,7 +133,7 @@ class Stream:
             self._count(Counts(0, 0, {"closed": len(frames)}))
             return
         try:
-            answer = self._model.answer(Question(frames=tuple(frames), tasks=self._tasks))
+            answer = self._submit(Question(tuple(frames), self._tasks)).result()
         except Exception as error:  # the stream ends in order, then the error goes on
             self._failure = error
             self.stop()
@@ -163,40 +147,12 @@ class Stream:
             since,
             self._utc(),
             timing_ms=answer.timing_ms,
-            model=self._model.description,
+            model=self._model,
         )
 
     def _count(self, counts: Counts) -> None:
         self._since += counts
         self.totals += counts
-
-
-def open_stream(
-    model: Model,
-    source: str | os.PathLike[str] | Source,
-    tasks: Sequence[Task],
-    *,
-    every: float = 1.0,
-    clip: int = 1,
-) -> Stream:
-    """A stream over whatever `source` means; see `open_source` and `Stream`.
-
-    Raises:
-        InputError: wrong tasks or `every`, or no such source.
-        MediaError: a file in which no picture can be decoded.
-    """
-    return Stream(model, open_source(source), tasks, every, clip=clip)
-
-
-def check_tasks(tasks: Sequence[Task], clip: int = 1) -> None:
-    """Refuse what no stream could answer; raises InputError."""
-    if not tasks:
-        raise InputError("there is nothing to answer: give at least one task")
-    if clip < 1:
-        raise InputError(f"clip {clip}: give the number of frames that are asked about as one")
-    boxed = [task_name(task) for task in tasks if isinstance(task, ONE_FRAME_TASKS)]
-    if clip > 1 and boxed:
-        raise InputError(f"{boxed[0]} is about one frame; it cannot be asked of a clip of {clip}")
 
 
 @contextmanager

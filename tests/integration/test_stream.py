@@ -24,7 +24,6 @@ from skyeye_edge.core.tasks import Caption, Classify, Ground, Task
 from skyeye_edge.runtime.model import Model, load
 from skyeye_edge.runtime.sources.file import FileSource
 from skyeye_edge.runtime.sources.push import Push
-from skyeye_edge.runtime.stream import open_stream
 
 SHORT: list[Task] = [Classify(("harbour", "farmland"))]  # the automaton keeps it short
 PICTURE = np.full((40, 60, 3), 90, np.uint8)
@@ -86,7 +85,7 @@ def test_what_a_stream_answers_is_what_a_call_answers(tiny: Model, demo_clip: Pa
 
 
 def test_several_frames_are_asked_about_as_one_clip(tiny: Model, demo_clip: Path) -> None:
-    with open_stream(tiny, demo_clip, SHORT, every=1.0, clip=3) as stream:
+    with tiny.stream(demo_clip, SHORT, every=1.0, clip=3) as stream:
         events = list(stream)
 
     answers = [event for event in events if isinstance(event, AnswerEvent)]
@@ -175,7 +174,7 @@ def test_a_wrong_request_is_refused_at_once(
     tiny: Model, demo_clip: Path, tasks: list[Task], clip: int, every: float, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        open_stream(tiny, demo_clip, tasks, every=every, clip=clip)
+        tiny.stream(demo_clip, tasks, every=every, clip=clip)
 
 
 class Camera:

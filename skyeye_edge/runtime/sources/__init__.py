@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skyeye_edge.core.address import check_is_no_address
 from skyeye_edge.runtime.sources.file import FileSource
 from skyeye_edge.runtime.sources.images import IMAGE_SUFFIXES, ImagesSource, find_images
 from skyeye_edge.runtime.sources.live import LiveSource
-
-if TYPE_CHECKING:
-    from skyeye_edge.runtime.stream import Source
+from skyeye_edge.runtime.sources.source import Source
 
 
 def open_source(what: str | os.PathLike[str] | Source) -> Source:

@@ -7,14 +7,15 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyeye_edge.core.errors import InputError, MediaError, needs
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
-from skyeye_edge.runtime.sources.mailbox import Item, Mailbox
+from skyeye_edge.runtime.sources.mailbox import Mailbox
 from skyeye_edge.runtime.sources.pixels import Converter
+from skyeye_edge.runtime.sources.source import Item
 from skyeye_edge.runtime.sources.timing import MediaClock, Sampler
 
 if TYPE_CHECKING:
@@ -94,18 +95,16 @@ class FileSource:
             log.exception("%s: reading failed", self.name)
             cause = f"reading failed: {error}"
         if cause == "end of file" and pictures.torn:
-            cause = f"the file is damaged or cut short after {pictures.index} frames"
+            cause = f"the file is damaged or cut short after {pictures.number} frames"
             log.warning("%s: %s", self.name, cause)
-        end = pictures.clock.time + self.facts.step
-        self._box.put(SourceChange("ENDED", cause, 0, end, pictures.taken()))
+        self._box.put(SourceChange("ENDED", cause, 0, pictures.end, pictures.taken()))
 
 
 class Pictures:
     """Decoded pictures of a file with time and index, and count of the damage between them."""
 
     def __init__(self, path: Path, facts: VideoFacts) -> None:
-        self.clock = MediaClock()
-        self.index = 0  # of the next picture
+        self._clock = MediaClock()
         self.torn = False  # data that should be there is not
         self._path = path
         self._facts = facts
@@ -120,14 +119,22 @@ class Pictures:
             try:
                 for packet in container.demux(stream):  # other streams (sound, KLV) are not read
                     for picture in self._decoded(packet):
-                        when = self.clock.tell(picture.time, self._facts.step)
-                        self.index += 1
-                        yield picture, when, self.index - 1
+                        moment = self._clock.tell(picture.time, self.number * self._facts.step)
+                        yield picture, moment.time, moment.index
             except av.FFmpegError:  # from demux: what follows cannot be found
                 self._failed += 1
                 self.torn = True
-            end = self.clock.time + self._facts.step
-            self.torn = self.torn or end + SLACK < self._facts.seconds
+            self.torn = self.torn or self.end + SLACK < self._facts.seconds
+
+    @property
+    def number(self) -> int:
+        """How many there were so far."""
+        return 0 if self._clock.last is None else self._clock.last.index + 1
+
+    @property
+    def end(self) -> float:
+        """Media time until which the last one is shown."""
+        return 0.0 if self._clock.last is None else self._clock.last.time + self._facts.step
 
     def taken(self) -> Counts:
         """The decode calls that failed since this was last asked."""
@@ -169,15 +176,18 @@ def read_facts(path: Path) -> VideoFacts:
     """Header of a video, after proving that a first picture can be decoded."""
     with opened(path) as container:
         stream = container.streams.video[0]
-        rate = stream.average_rate or stream.guessed_rate
-        step = float(1 / rate) if rate else 0.04
+        average = stream.average_rate or stream.guessed_rate
+        # without time stamps the average is FFmpeg's default; the stream's own header knows better
+        untimed = stream.guessed_rate or stream.average_rate
         if stream.duration is not None and stream.time_base is not None:
             seconds = float(stream.duration * stream.time_base)
         else:
             seconds = (container.duration or 0) / 1_000_000
-        facts = VideoFacts(seconds, stream.frames, step)
+        facts = VideoFacts(seconds, stream.frames, float(1 / (average or 25)))
     pictures = iter(Pictures(path, facts))
-    if next(pictures, None) is None:
+    first = next(pictures, None)
+    if first is None:
         raise MediaError(f"{path}: no frame can be decoded; the video is empty or damaged")
     pictures.close()
-    return facts
+    picture, _, _ = first
+    return replace(facts, step=float(1 / (untimed or 25))) if picture.time is None else facts

@@ -15,8 +15,9 @@ from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
 from skyeye_edge.runtime.sources.causes import End
 from skyeye_edge.runtime.sources.live_child import POLITE, Message, ReaderProcess
-from skyeye_edge.runtime.sources.mailbox import Item, Mailbox
-from skyeye_edge.runtime.sources.timing import check_every
+from skyeye_edge.runtime.sources.mailbox import Mailbox
+from skyeye_edge.runtime.sources.source import Item
+from skyeye_edge.runtime.sources.timing import Moment, check_every
 
 log = logging.getLogger(__name__)
 SCHEMES = ("udp", "rtsp")
@@ -47,40 +48,6 @@ def state_after(state: State, silence: float) -> State | None:
     if silence > LOST_AFTER:
         return None
     return "STALLED" if silence > STALLED_AFTER else state
-
-
-class Timeline:
-    """Index, epoch and media time over all openings of a source."""
-
-    def __init__(self) -> None:
-        self.index = 0  # of the next frame
-        self.epoch = 0
-        self.time = 0.0  # of the last frame
-        self._began: float | None = None  # when media time was 0, monotonic seconds
-        self._first = (0, 0)  # index and epoch with which this opening began
-        self._offset: float | None = None  # media time at which it began
-
-    def open(self) -> None:
-        """A new opening: its frames count from 0 again."""
-        self._first = (self.index, self.epoch + (self._began is not None))
-        self._offset = None
-
-    def tell(self, decoded: int, time: float, restarts: int, arrived: float) -> None:
-        """Where this opening is: frames so far; time, restarts and arrival of the last one."""
-        if decoded == 0:
-            return
-        if self._began is None:
-            self._began = arrived - time
-        if self._offset is None:
-            self._offset = max(self.time, arrived - time - self._began)
-        self.index = self._first[0] + decoded
-        self.epoch = self._first[1] + restarts
-        self.time = self._offset + time
-
-    def place(self, index: int, time: float, restarts: int) -> tuple[float, int, int]:
-        """Media time, index and epoch of a frame of this opening, after `tell`."""
-        assert self._offset is not None
-        return self._offset + time, self._first[0] + index, self._first[1] + restarts
 
 
 def live_address(url: str) -> Address:
@@ -119,7 +86,7 @@ class LiveSource:
         self._wish = False  # a frame is wanted and has not come
         self._state: State = "CONNECTING"
         self._cause = ""
-        self._timeline = Timeline()
+        self._last: Moment | None = None  # frame that the reader has told of
         self._heard = 0.0  # when the last frame was, or the opening began; monotonic seconds
 
     def items(self, every: float) -> Iterator[Item]:
@@ -166,7 +133,7 @@ class LiveSource:
     def _session(self, every: float) -> End:
         """One opening of the address, from start to end; why it ended."""
         try:
-            with ReaderProcess(self._address, every) as reader:
+            with ReaderProcess(self._address, every, self._last) as reader:
                 self._pass_wishes_to(reader)
                 try:
                     return self._follow(reader)
@@ -179,14 +146,13 @@ class LiveSource:
             return End(f"the reader failed: {type(error).__name__}")
 
     def _follow(self, reader: ReaderProcess) -> End:
-        self._timeline.open()
         self._heard = time.monotonic()
         while not self._stopping.is_set():
-            known = self._timeline.index
+            known = self._last
             message = reader.receive(0.2)
             if message is not None and (end := self._heed(message)) is not None:
                 return end
-            if self._timeline.index > known:
+            if self._last != known:
                 self._heard = time.monotonic()
             silence = time.monotonic() - self._heard
             state = state_after(self._state, silence)
@@ -204,19 +170,21 @@ class LiveSource:
     def _heed(self, message: Message) -> End | None:
         """Pass a message on; how it ended if it was the last one."""
         values, pixels = message
-        known = self._timeline.index
-        self._timeline.tell(*values["last"])
-        if self._timeline.index > known and not (self._state == "STALLED" and values["last_words"]):
+        known = self._last
+        if values["last"] is not None:
+            self._last = Moment(*values["last"])
+        if self._last != known and not (self._state == "STALLED" and values["last_words"]):
             self._change("LIVE", "frames arrive")
         counts = Counts(*values["counts"])
         if values["type"] != "frame":
             self._box.count(counts)
             return End(values["cause"], values["refused"]) if values["type"] == "end" else None
         rgb = np.frombuffer(pixels, np.uint8).reshape(values["shape"])
-        when, index, epoch = self._timeline.place(*values["place"])
+        moment = Moment(*values["moment"])
+        frame = Frame(rgb, moment.time, moment.index, moment.epoch, moment.wall, self.name, counts)
         with self._lock:
             self._wish = False
-        self._box.offer(Frame(rgb, when, index, epoch, values["arrived"], self.name, counts))
+        self._box.offer(frame)
         return None
 
     def _change(self, state: State, cause: str) -> None:
@@ -226,7 +194,8 @@ class LiveSource:
         self._state, self._cause = state, cause
         level = logging.WARNING if state in ("STALLED", "RECONNECTING") else logging.INFO
         log.log(level, "%s: %s (%s)", self.name, state, cause)
-        self._box.offer(SourceChange(state, cause, self._timeline.epoch, self._timeline.time))
+        epoch, time = (self._last.epoch, self._last.time) if self._last else (0, 0.0)
+        self._box.offer(SourceChange(state, cause, epoch, time))
 
     def _pass_wishes_to(self, reader: ReaderProcess | None) -> None:
         with self._lock:

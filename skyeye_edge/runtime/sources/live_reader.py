@@ -8,20 +8,21 @@ cannot be interrupted, so all of it happens here, where the parent can kill it.
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from skyeye_edge.core.address import parse_address
 from skyeye_edge.core.frame import Counts
 from skyeye_edge.runtime.sources.causes import End, end_after
 from skyeye_edge.runtime.sources.pixels import Converter
-from skyeye_edge.runtime.sources.timing import MediaClock, Sampler
+from skyeye_edge.runtime.sources.timing import MediaClock, Moment, Sampler
 
 if TYPE_CHECKING:
     import av
@@ -48,16 +49,22 @@ OPTIONS: dict[str, dict[str, str]] = {
 }
 
 
-def run(url: str, every: float, wishes: int, output: int) -> None:
+def run(url: str, every: float, last: Sequence[float] | None, wishes: int, output: int) -> None:
     """Read `url` until it ends or nobody listens; the last message says why.
 
     Args:
         url: the address, with credentials.
         every: seconds between frames, 0 for all.
+        last: the values of the `Moment` at which an earlier opening ended, if there was one.
         wishes: file descriptor with one byte per wanted frame.
         output: file descriptor for the messages.
     """
-    session = Session(every, wishes, lambda values, rgb: write_message(output, values, rgb))
+    session = Session(
+        MediaClock(None if last is None else Moment(*last), jump=JUMP),  # type: ignore[arg-type]
+        every,
+        wishes,
+        lambda values, rgb: write_message(output, values, rgb),
+    )
     try:
         end = End(_read(url, session))
     except BrokenPipeError:
@@ -82,41 +89,38 @@ def write_message(
 class Session:
     """What happened to the frames of one opening, and which one waits to be wanted."""
 
+    media: MediaClock
     every: float
     wishes: int
     send: Callable[[dict[str, Any], npt.NDArray[np.uint8] | None], None]
     wanted: bool = False
     listened: bool = True  # False once the parent has closed its side
-    index: int = 0
     counts: Counts = field(default_factory=Counts)
-    clock: MediaClock = field(default_factory=lambda: MediaClock(JUMP))
+    clock: Callable[[], float] = time.monotonic
     told: float = 0.0
-    waiting: tuple[av.VideoFrame, dict[str, Any]] | None = None
+    waiting: tuple[av.VideoFrame, Moment] | None = None
 
     def __post_init__(self) -> None:
         self.sampler = Sampler(self.every)
         self.converter = Converter()
-        self.arrived = time.monotonic()
-        self.resumed = 0.0  # when frames came again after a silence
+        self.arrived = self.clock()
+        self.resumed = -math.inf  # when frames came again after a silence
 
     def add(self, picture: av.VideoFrame) -> None:
         """Take in one decoded picture; the one that waited leaves as busy."""
-        arrived = time.monotonic()
-        restarts = self.clock.restarts
-        when = self.clock.tell(picture.time, arrived - self.arrived)
-        if self.clock.restarts > restarts:
-            self.sampler = Sampler(self.every)
-        if self.index > 0 and arrived - self.arrived > SILENCE:
+        arrived, last = self.clock(), self.media.last
+        if self.media.opened and arrived - self.arrived > SILENCE:
             self.resumed = arrived
+        moment = self.media.tell(picture.time, arrived)
+        if last is not None and moment.epoch > last.epoch:
+            self.sampler = Sampler(self.every)
         self.arrived = arrived
-        place = [self.index, when, self.clock.restarts]
-        self.index += 1
-        if not self.sampler.is_due(when):
+        if not self.sampler.is_due(moment.time):
             self.counts += Counts(1, 1)
             return
         if self.waiting is not None:
             self.counts += Counts(1, 0, {"busy": 1})
-        self.waiting = (picture, {"place": place, "arrived": arrived})
+        self.waiting = (picture, moment)
 
     def tell(self) -> None:
         """Send the waiting frame if it is wanted, and the counts now and then."""
@@ -125,7 +129,7 @@ class Session:
             return
         if self.wanted and self.waiting is not None:
             self._hand_over()
-        elif time.monotonic() - self.told > REPORT:
+        elif self.clock() - self.told > REPORT:
             self._say({"type": "counts"})
 
     def end(self, cause: str, *, refused: bool = False) -> None:
@@ -138,10 +142,11 @@ class Session:
 
     def _hand_over(self, *, last_words: bool = False) -> None:
         assert self.waiting is not None
-        (picture, facts), self.waiting = self.waiting, None
+        (picture, moment), self.waiting = self.waiting, None
         self.wanted = False
         rgb = self.converter.upright_rgb(picture)
-        self._say({"type": "frame", **facts, "shape": rgb.shape}, rgb, last_words=last_words)
+        values = {"type": "frame", "moment": astuple(moment), "shape": rgb.shape}
+        self._say(values, rgb, last_words=last_words)
 
     def _say(
         self,
@@ -151,8 +156,8 @@ class Session:
         last_words: bool = False,
     ) -> None:
         counts, self.counts = self.counts, Counts()
-        self.told = time.monotonic()
-        last = [self.index, self.clock.time, self.clock.restarts, self.arrived]
+        self.told = self.clock()
+        last = None if self.media.last is None else astuple(self.media.last)
         figures = [counts.received, counts.skipped, counts.dropped]
         self.send({**values, "last_words": last_words, "last": last, "counts": figures}, rgb)
 

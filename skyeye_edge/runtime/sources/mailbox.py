@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.runtime.sources.source import Item
 
-Item = Frame | SourceChange
 MOST_CHANGES = 256  # a camera that flaps while nobody listens must not fill the memory
 PATIENCE = 1.5  # seconds that a reader has to say ENDED after a stop; users are promised 2
 

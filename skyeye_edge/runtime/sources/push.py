@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from skyeye_edge.core.errors import ClosedError, InputError
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
-from skyeye_edge.runtime.sources.mailbox import Item, Mailbox
+from skyeye_edge.runtime.sources.mailbox import Mailbox
+from skyeye_edge.runtime.sources.source import Item
 from skyeye_edge.runtime.sources.timing import Sampler
 
 

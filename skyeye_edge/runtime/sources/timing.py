@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from skyeye_edge.core.errors import InputError
 
@@ -36,30 +37,61 @@ class Sampler:
         return due
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Which frame of a source, and when."""
+
+    index: int  # never restarts
+    epoch: int  # how often the source has begun anew
+    time: float  # media seconds, never goes back
+    wall: float  # when it came by the other measure of `MediaClock`
+    began: float  # the other measure when media time was 0
+
+
 class MediaClock:
-    """Media seconds since the first frame, from time stamps that may be missing or begin anew."""
+    """Index, epoch and media time of a source's frames, over all its openings.
 
-    def __init__(self, jump: float = math.inf) -> None:
-        self._jump = jump  # seconds; a step forward by so much more than the gap is not believed
-        self._offset: float | None = None
-        self.time = 0.0  # of the last frame
-        self.restarts = 0  # how often the stamps went back or jumped
+    Time stamps may be missing, begin anew or jump; another measure then fills the gap: seconds on
+    the machine's clock when a frame arrived (live), or its number times the seconds between two
+    frames (files).
 
-    def tell(self, stamp: float | None, gap: float) -> float:
-        """Time of the next frame.
+    Args:
+        last: the last frame of the opening before this one; media time has gone on since.
+        jump: seconds; a step forward by so much more than the gap is not believed.
+    """
+
+    def __init__(self, last: Moment | None = None, *, jump: float = math.inf) -> None:
+        self.last = last
+        self._jump = jump
+        self.opened = False  # this opening has had a frame
+        self._offset: float | None = None  # from stamps to media time; None: not known
+
+    def tell(self, stamp: float | None, wall: float) -> Moment:
+        """The moment of the next frame.
 
         Args:
-            stamp: its own time stamp in seconds; None if it has none.
-            gap: seconds since the last frame by another measure, used where the stamp is no help.
+            stamp: its time stamp in seconds; None if it has none.
+            wall: when it came, by the other measure.
         """
-        if self._offset is None:
-            self._offset = -stamp if stamp is not None else None
-            return self.time
-        if stamp is None:
-            self.time += gap
-            return self.time
-        if not 0 <= stamp + self._offset - self.time <= gap + self._jump:
-            self._offset = self.time + gap - stamp
-            self.restarts += 1
-        self.time = stamp + self._offset
-        return self.time
+        self.last = self._moment(stamp, wall)
+        if stamp is not None and self._offset is None:
+            self._offset = self.last.time - stamp
+        self.opened = True
+        return self.last
+
+    def _moment(self, stamp: float | None, wall: float) -> Moment:
+        last = self.last
+        if last is None:
+            return Moment(0, 0, 0.0, wall, wall)
+        index = last.index + 1
+        if not self.opened:
+            time = max(last.time, wall - last.began)
+            return Moment(index, last.epoch + 1, time, wall, last.began)
+        gap = max(0.0, wall - last.wall)
+        if stamp is None or self._offset is None:
+            return Moment(index, last.epoch, last.time + gap, wall, last.began)
+        time = stamp + self._offset
+        if 0 <= time - last.time <= gap + self._jump:
+            return Moment(index, last.epoch, time, wall, last.began)
+        self._offset = None  # the sender began anew
+        return Moment(index, last.epoch + 1, last.time + gap, wall, last.began)

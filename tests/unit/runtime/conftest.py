@@ -36,20 +36,21 @@ def make_clip(tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
         rotation: int = 0,
         pixel_format: str = "yuv420p",
         options: dict[str, str] | None = None,
+        ticks: int = 1000,  # a second; a raw stream tells its frame rate only where this is it
     ) -> Path:
         path = tmp_path_factory.mktemp("clips") / name
         with av.open(f"file:{path}", "w", options=options or {}) as output:
             stream = output.add_stream(codec, rate=10)
             stream.width, stream.height = size
             stream.pix_fmt = pixel_format
-            stream.codec_context.time_base = Fraction(1, 1000)
+            stream.codec_context.time_base = Fraction(1, ticks)
             stream.options = {"preset": "ultrafast", "g": "10"}
             if rotation:
                 stream.set_display_rotation(rotation)
             output.start_encoding()
             for index, milliseconds in enumerate(times_ms):
                 frame = av.VideoFrame.from_ndarray(numbered(index, *size), "rgb24")
-                frame.pts = milliseconds
+                frame.pts = milliseconds * ticks // 1000
                 output.mux(stream.encode(frame))
             output.mux(stream.encode(None))
         return path

@@ -133,6 +133,15 @@ def test_the_annotated_video_has_the_same_frames_at_the_same_times(
     assert stamps(tmp_path / "out.mp4") == pytest.approx(stamps(video), abs=0.001)
 
 
+def test_an_annotated_raw_stream_lasts_as_long_as_its_frame_rate_says(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    annotate(make_clip(name="raw.h264", ticks=10), [answer(0, found())], tmp_path / "out.mp4")
+
+    written = stamps(tmp_path / "out.mp4")
+    assert written == pytest.approx([number / 10 for number in range(30)], abs=0.001)
+
+
 def test_every_frame_shows_the_latest_answer_and_none_before_the_first(
     make_clip: MakeClip, tmp_path: Path
 ) -> None:

@@ -101,6 +101,17 @@ def test_a_variable_frame_rate_is_sampled_by_time_and_not_by_number(make_clip: M
     assert [round(frame.time * 1000) for frame in frames] == [0, 1000, 2500, 4100]
 
 
+@pytest.mark.parametrize(("name", "codec"), [("raw.h264", "libx264"), ("raw.hevc", "libx265")])
+def test_a_video_without_time_stamps_has_the_time_of_its_frame_rate(
+    name: str, codec: str, make_clip: MakeClip
+) -> None:
+    frames, end, counts = read(make_clip(name=name, codec=codec, ticks=10), every=1.0)
+
+    assert [frame.index for frame in frames] == [0, 10, 20]
+    assert [*(frame.time for frame in frames), end.time] == pytest.approx([0.0, 1.0, 2.0, 3.0])
+    assert counts == Counts(30, 27)
+
+
 def test_the_end_is_when_the_last_frame_has_been_shown(make_clip: MakeClip) -> None:
     _, end, _ = read(make_clip())
 

@@ -17,7 +17,6 @@ from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.frame import Counts, State
 from skyeye_edge.runtime.sources import open_source
 from skyeye_edge.runtime.sources.live import (
-    Timeline,
     backoff,
     live_address,
     slow_backoff,
@@ -25,6 +24,7 @@ from skyeye_edge.runtime.sources.live import (
 )
 from skyeye_edge.runtime.sources.live_child import Message, ReaderProcess
 from skyeye_edge.runtime.sources.live_reader import Session
+from skyeye_edge.runtime.sources.timing import MediaClock
 
 
 @pytest.mark.parametrize("url", ["udp://127.0.0.1", "rtsp:///live", "udp://@:99999", "rtsp://"])
@@ -81,63 +81,20 @@ def test_a_camera_that_refuses_the_password_is_tried_every_half_minute_to_ten_mi
     assert longest * 0.75 <= wait <= longest
 
 
-def test_index_time_and_epoch_go_on_over_a_reconnection() -> None:
-    line = Timeline()
-    line.open()
-    line.tell(30, 1.0, 0, arrived=101.0)
-    first = line.place(29, 1.0, 0)
-    line.open()
-    line.tell(1, 0.0, 0, arrived=110.0)
-
-    second = line.place(0, 0.0, 0)
-
-    assert (first, second) == ((1.0, 29, 0), (10.0, 30, 1))
-
-
-def test_a_first_try_without_frames_is_no_restart() -> None:
-    line = Timeline()
-    line.open()
-    line.tell(0, 0.0, 0, arrived=50.0)
-    line.open()
-    line.tell(1, 0.0, 0, arrived=60.0)
-
-    assert line.place(0, 0.0, 0) == (0.0, 0, 0)
-
-
-@given(
-    openings=st.lists(
-        st.lists(st.tuples(st.floats(0, 3), st.booleans()), max_size=8), min_size=1, max_size=5
-    )
-)
-def test_indices_rise_by_one_and_time_never_goes_back(
-    openings: list[list[tuple[float, bool]]],
-) -> None:
-    line = Timeline()
-    places = []
-    now = 1000.0
-    for frames in openings:
-        line.open()
-        media, restarts = 0.0, 0
-        now += 0.5
-        for number, (step, restarted) in enumerate(frames):
-            media, now, restarts = media + step, now + step, restarts + restarted
-            line.tell(number + 1, media, restarts, arrived=now)
-            places.append(line.place(number, media, restarts))
-
-    times = [place[0] for place in places]
-    epochs = [place[2] for place in places]
-    assert [place[1] for place in places] == list(range(len(places)))
-    assert times == sorted(times)
-    assert epochs == sorted(epochs)
-
-
 class Parent:
     """The other end of a session's two pipes."""
 
     def __init__(self, every: float) -> None:
         self.sent: list[dict[str, object]] = []
         wishes, self.wish = os.pipe()
-        self.session = Session(every, wishes, lambda values, rgb: self.sent.append(values))
+        self.now = 1000.0
+        self.session = Session(
+            MediaClock(jump=2.0),
+            every,
+            wishes,
+            lambda values, rgb: self.sent.append(values),
+            clock=lambda: self.now,
+        )
 
     def close(self) -> None:
         os.close(self.wish)
@@ -148,7 +105,7 @@ class Parent:
         return sum(told, Counts(len(self.frames())))
 
     def frames(self) -> list[int]:
-        return [m["place"][0] for m in self.sent if m["type"] == "frame"]  # type: ignore[index]
+        return [m["moment"][0] for m in self.sent if m["type"] == "frame"]  # type: ignore[index]
 
 
 @pytest.fixture
@@ -187,6 +144,18 @@ def test_pictures_that_are_not_due_are_skipped_in_the_child(
         os.write(parent.wish, b"1")
         parent.session.add(next(pictures))
         parent.session.tell()
+    parent.session.end("over")
+
+    assert (parent.frames(), parent.counts()) == ([0, 10, 20], Counts(25, 22))
+
+
+def test_pictures_without_time_stamps_are_due_by_their_arrival() -> None:
+    parent = Parent(every=1.0)
+    for _ in range(25):
+        os.write(parent.wish, b"1")
+        parent.session.add(av.VideoFrame(16, 16, "yuv420p"))
+        parent.session.tell()
+        parent.now += 0.1
     parent.session.end("over")
 
     assert (parent.frames(), parent.counts()) == ([0, 10, 20], Counts(25, 22))

@@ -57,29 +57,76 @@ def test_an_interval_that_is_no_duration_is_refused(every: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stamps", "times", "restarts"),
+    ("stamps", "times", "epoch"),
     [
         pytest.param([7.0, 7.5, 9.0], [0.0, 0.5, 2.0], 0, id="from the first frame on"),
-        pytest.param([None, 1.0, 1.1], [0.0, 0.0, 0.1], 0, id="first stamp missing"),
+        pytest.param([None] * 3, [0.0, 0.1, 0.2], 0, id="no stamp at all"),
+        pytest.param([None, 1.0, 1.2], [0.0, 0.1, 0.3], 0, id="first stamp missing"),
         pytest.param([1.0, None, 1.2], [0.0, 0.1, 0.2], 0, id="stamp missing on the way"),
         pytest.param([5.0, 5.1, 0.0, 0.1], [0.0, 0.1, 0.2, 0.3], 1, id="sender began anew"),
         pytest.param([5.0, 5.1, 9.0, 9.1], [0.0, 0.1, 0.2, 0.3], 1, id="a jump is not believed"),
     ],
 )
 def test_media_time_runs_on_whatever_the_stamps_do(
-    stamps: list[float | None], times: list[float], restarts: int
+    stamps: list[float | None], times: list[float], epoch: int
 ) -> None:
     clock = MediaClock(jump=2.0)
 
-    told = [clock.tell(stamp, 0.1) for stamp in stamps]
+    told = [clock.tell(stamp, 0.1 * number) for number, stamp in enumerate(stamps)]
 
-    assert told == pytest.approx(times)
-    assert clock.restarts == restarts
+    assert [moment.time for moment in told] == pytest.approx(times)
+    assert [moment.index for moment in told] == list(range(len(stamps)))
+    assert told[-1].epoch == epoch
 
 
 def test_a_file_may_stand_still_for_as_long_as_it_likes() -> None:
     clock = MediaClock()
 
-    told = [clock.tell(stamp, 0.04) for stamp in (0.0, 600.0)]
+    told = [clock.tell(stamp, 0.04 * number) for number, stamp in enumerate((0.0, 600.0))]
 
-    assert (told, clock.restarts) == ([0.0, 600.0], 0)
+    assert [(moment.time, moment.epoch) for moment in told] == [(0.0, 0), (600.0, 0)]
+
+
+def test_index_time_and_epoch_go_on_over_a_reconnection() -> None:
+    before = MediaClock(jump=2.0)
+    for number in range(30):
+        last = before.tell(7.0 + number, 100.0 + number)
+
+    first = MediaClock(last, jump=2.0).tell(0.0, 140.0)
+
+    assert (last.index, last.epoch, last.time) == (29, 0, 29.0)
+    assert (first.index, first.epoch, first.time) == (30, 1, 40.0)
+
+
+def test_a_first_try_without_frames_is_no_restart() -> None:
+    empty = MediaClock(jump=2.0)
+
+    first = MediaClock(empty.last, jump=2.0).tell(3.0, 60.0)
+
+    assert (first.index, first.epoch, first.time) == (0, 0, 0.0)
+
+
+@given(
+    openings=st.lists(
+        st.lists(st.tuples(st.floats(0, 3), st.booleans(), st.booleans()), max_size=8),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_indices_rise_by_one_and_time_never_goes_back(
+    openings: list[list[tuple[float, bool, bool]]],
+) -> None:
+    told = []
+    now, last = 1000.0, None
+    for frames in openings:
+        clock = MediaClock(last, jump=2.0)
+        stamp, now = 50.0, now + 0.5
+        for step, restarts, untimed in frames:
+            now += step
+            stamp = 0.0 if restarts else stamp + step
+            told.append(clock.tell(None if untimed else stamp, now))
+        last = clock.last
+
+    assert [moment.index for moment in told] == list(range(len(told)))
+    assert [moment.time for moment in told] == sorted(moment.time for moment in told)
+    assert [moment.epoch for moment in told] == sorted(moment.epoch for moment in told)
