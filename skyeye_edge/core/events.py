@@ -108,7 +108,9 @@ def build_answer(
     *,
     timing_ms: Mapping[str, float],
     model: Mapping[str, str],
+    source: str = "",
     prompt_version: int = 1,
+    nonce: str = "",
 ) -> AnswerEvent:
     """The event for answered frames.
 
@@ -119,33 +121,45 @@ def build_answer(
         utc: wall clock.
         timing_ms: milliseconds by step (STEPS); a step that is left out is 0.
         model: what ran.
+        source: name of the stream, for frames that have none of their own.
         prompt_version: counts changes of the tasks during the stream, from 1.
+        nonce: what no other event has, here and in the other `build_` functions; makes the id.
     """
     last = frames[-1]
     timing = {step: round(float(timing_ms.get(step, 0.0)), 3) for step in STEPS}
     indices = tuple(frame.index for frame in frames)
     return _with_id(
         AnswerEvent(
-            "", last.source, last.epoch, _rounded(last.time), _utc_text(utc), indices, last.size,
-            tuple(results), _filled(counts), timing, dict(model), prompt_version,
-        )
+            "", last.source or source, last.epoch, _rounded(last.time), _utc_text(utc), indices,
+            last.size, tuple(results), _filled(counts), timing, dict(model), prompt_version,
+        ),
+        nonce,
     )  # fmt: skip
 
 
-def build_state(change: SourceChange, source: str, utc: datetime) -> StateEvent:
+def build_state(change: SourceChange, source: str, utc: datetime, *, nonce: str = "") -> StateEvent:
     """The event for a change of the source's state."""
     time = _rounded(change.time)
     return _with_id(
-        StateEvent("", source, change.epoch, time, _utc_text(utc), change.state, change.cause)
+        StateEvent("", source, change.epoch, time, _utc_text(utc), change.state, change.cause),
+        nonce,
     )
 
 
 def build_summary(
-    counts: Counts, answered: int, utc: datetime, *, source: str, epoch: int = 0, time: float = 0.0
+    counts: Counts,
+    answered: int,
+    utc: datetime,
+    *,
+    source: str,
+    epoch: int = 0,
+    time: float = 0.0,
+    nonce: str = "",
 ) -> SummaryEvent:
     """The last event of a stream; counts and answered frames are those of the whole stream."""
     return _with_id(
-        SummaryEvent("", source, epoch, _rounded(time), _utc_text(utc), answered, _filled(counts))
+        SummaryEvent("", source, epoch, _rounded(time), _utc_text(utc), answered, _filled(counts)),
+        nonce,
     )
 
 
@@ -191,10 +205,9 @@ def _event(values: Mapping[str, Any]) -> Event | None:
             return None
 
 
-def _with_id(event: _Event) -> _Event:
-    # From the content, so that no random source is needed; the wall clock keeps it apart from
-    # the same moment in another run.
-    digest = blake2b(event.to_json().encode(), digest_size=8).hexdigest()
+def _with_id(event: _Event, nonce: str) -> _Event:
+    # Not from the content alone: four sources that end in the same millisecond say the same.
+    digest = blake2b((event.to_json() + nonce).encode(), digest_size=8).hexdigest()
     return replace(event, id=digest)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,6 +68,7 @@ class Stream:
         self._since = Counts()  # what happened since the last answer
         self._failure: Exception | None = None
         self._stopped = self._closed = False
+        self._nonce, self._number = secrets.token_hex(8), 0  # makes ids unique in the world
         self._events = self._run()
 
     def __iter__(self) -> Iterator[Event]:
@@ -113,7 +115,7 @@ class Stream:
                 yield from self._answer(frames)
             self._count(item.before)
             change = item if self._failure is None else replace(item, cause=f"{self._failure}")
-            yield build_state(change, self.source.name, self._utc())
+            yield build_state(change, self.source.name, self._utc(), nonce=self._next_nonce())
         yield build_summary(
             self.totals,
             self.answered,
@@ -121,6 +123,7 @@ class Stream:
             source=self.source.name,
             epoch=item.epoch,
             time=item.time,
+            nonce=self._next_nonce(),
         )
         if self._failure is not None:
             raise self._failure
@@ -148,7 +151,13 @@ class Stream:
             self._utc(),
             timing_ms=answer.timing_ms,
             model=self._model,
+            source=self.source.name,
+            nonce=self._next_nonce(),
         )
+
+    def _next_nonce(self) -> str:
+        self._number += 1
+        return f"{self._nonce}/{self._number}"
 
     def _count(self, counts: Counts) -> None:
         self._since += counts

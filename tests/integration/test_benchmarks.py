@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
+from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+
+from skyeye_edge.runtime.engine import Answer, Question
+from skyeye_edge.runtime.model import Model, Options
 
 
 @pytest.fixture
@@ -56,6 +62,27 @@ def test_the_frame_rate_is_measured_over_a_looped_video(
     assert 0 < figures["fps"] <= figures["fps_bound"] * 1.05
     assert figures["prefix_ratio"] > 0
     assert {"python", "onnxruntime", "llama-cpp-python"} <= set(figures["versions"])
+
+
+class CountingModel(Model):
+    """The model, and how often it was asked."""
+
+    asked = 0
+
+    def submit(self, question: Question) -> Future[Answer]:
+        self.asked += 1
+        return super().submit(question)
+
+
+def test_every_answer_that_takes_time_counts_for_the_frame_rate(
+    repo: Path, tiny_bundle: Path, clip: Path
+) -> None:
+    benchmark = runpy.run_path(str(repo / "benchmarks" / "frames_per_second.py"))
+
+    with closing(CountingModel(tiny_bundle, Options())) as model:
+        answers = list(benchmark["looped"](model, clip, 12))
+
+        assert (len(answers), model.asked) == (12, 12)
 
 
 def test_a_missing_video_is_one_line_and_exit_code_2(repo: Path, tiny_bundle: Path) -> None:

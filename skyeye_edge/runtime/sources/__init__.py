@@ -30,7 +30,7 @@ def open_source(what: str | os.PathLike[str] | Source) -> Source:
     check_is_no_address(what)
     path = Path(what)
     if path.is_dir():
-        return ImagesSource(find_images(path), path.name)
+        return ImagesSource(find_images(path), path.as_posix())
     if path.suffix.lower() in IMAGE_SUFFIXES and path.exists():
-        return ImagesSource([path], path.name)
+        return ImagesSource([path], path.as_posix())
     return FileSource(path)

@@ -39,6 +39,8 @@ def find_images(folder: Path) -> list[Path]:
 class ImagesSource:
     """Image files in the given order, at media times 0, 1, 2, ... seconds.
 
+    The source of each frame is its path as it was given: many folders hold a 1.jpg.
+
     Raises:
         InputError: there is none.
         MediaError: when read, if not a single one can be.
@@ -48,7 +50,7 @@ class ImagesSource:
         if not paths:
             raise InputError("images: none was given")
         self.paths = tuple(paths)
-        self.name = name or self.paths[0].parent.name
+        self.name = name or self.paths[0].parent.as_posix()
         self._stopping = threading.Event()
 
     def items(self, every: float) -> Iterator[Item]:
@@ -69,7 +71,7 @@ class ImagesSource:
                 log.warning("%s", error)
                 before += Counts(1, 0, {"decode": 1})
                 continue
-            yield Frame(rgb, float(index), index, 0, time.monotonic(), path.name, before)
+            yield Frame(rgb, float(index), index, 0, time.monotonic(), path.as_posix(), before)
             before = Counts()
         cause = "stopped" if self._stopping.is_set() else "end of folder"
         yield SourceChange("ENDED", cause, 0, float(len(self.paths)), before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time as clocks
@@ -24,18 +25,25 @@ class Push:
     live = model.stream(camera, tasks=[Caption()], every=0)
     camera.push(array, time=12.4)     # from any thread, never blocks
     camera.end()
+
+    Args:
+        name: stands as `source` in every event; by default push-1, push-2, ... in a program.
+        slots: how many frames may wait.
+        clock: monotonic seconds.
     """
+
+    _numbers = itertools.count(1)
 
     def __init__(
         self,
-        name: str = "push",
+        name: str | None = None,
         *,
         slots: int = 1,
         clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
         if slots < 1:
             raise InputError(f"push: {slots} slots; at least one frame must be able to wait")
-        self.name = name
+        self.name = f"push-{next(self._numbers)}" if name is None else name
         self._box = Mailbox(slots)
         self._clock = clock
         self._lock = threading.RLock()  # a signal handler may call stop in the middle of a push

@@ -26,7 +26,9 @@ def folder(tmp_path: Path) -> Path:
 def test_images_come_by_name_a_second_apart(folder: Path) -> None:
     frames = [item for item in open_source(folder).items(1.0) if isinstance(item, Frame)]
 
-    assert [frame.source for frame in frames] == ["a.jpg", "b.png", "d.webp"]
+    assert [frame.source for frame in frames] == [
+        f"{folder.as_posix()}/{name}" for name in ("a.jpg", "b.png", "d.webp")
+    ]
     assert [frame.time for frame in frames] == [0.0, 1.0, 3.0]
     assert [frame.index for frame in frames] == [0, 1, 3]
 
@@ -44,7 +46,7 @@ def test_every_leaves_images_out(folder: Path) -> None:
     first, second, end = open_source(folder).items(2.0)
 
     assert isinstance(first, Frame) and isinstance(second, Frame)
-    assert (first.source, second.source) == ("a.jpg", "d.webp")
+    assert [Path(frame.source).name for frame in (first, second)] == ["a.jpg", "d.webp"]
     assert (second.before, end.before) == (Counts(1, 1), Counts())
 
 
@@ -58,6 +60,19 @@ def test_a_stop_ends_after_the_image_at_hand(folder: Path) -> None:
 
     assert isinstance(end, SourceChange)
     assert (end.state, end.cause) == ("ENDED", "stopped")
+
+
+def test_images_of_the_same_name_are_told_apart_by_their_paths_as_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("A", "B"):
+        Path(name).mkdir()
+        Image.new("RGB", (8, 6)).save(f"{name}/1.jpg")
+
+    frames = [next(open_source(what).items(0.0)) for what in ("A/1.jpg", Path("B"))]
+
+    assert [frame.source for frame in frames if isinstance(frame, Frame)] == ["A/1.jpg", "B/1.jpg"]
 
 
 def test_a_single_image_is_a_source_too_and_must_be_readable(folder: Path) -> None:

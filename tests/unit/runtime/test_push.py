@@ -29,6 +29,11 @@ def test_a_pushed_image_is_a_copy() -> None:
     assert (frame.time, frame.index, frame.size, int(frame.rgb.max())) == (12.4, 0, (6, 4), 0)
 
 
+def test_every_push_has_a_name_of_its_own_unless_it_is_given_one() -> None:
+    assert len({Push().name for _ in range(4)}) == 4
+    assert Push("left camera").name == "left camera"
+
+
 def test_the_newest_frame_wins_and_the_others_are_busy() -> None:
     camera = Push()
     for time in (0.0, 0.1, 0.2):
