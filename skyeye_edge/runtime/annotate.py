@@ -32,6 +32,7 @@ def annotate(
     events: Iterable[Event],
     path: Path | str,
     *,
+    overwrite: bool = False,
     on_progress: Callable[[int, float], None] = lambda frames, seconds: None,
 ) -> None:
     """Write `video` at its full rate with the latest answer drawn on every frame, as H.264.
@@ -41,10 +42,12 @@ def annotate(
         events: in the order of the frames, such as `read_events` gives; only answers are drawn.
         path: an mp4, with the same frames at the same times, within 1 ms, relative to the first.
             It appears when it is complete; until then `<path>.part` grows.
+        overwrite: also where a file stands that we did not write.
         on_progress: told the frames and media seconds written so far.
 
     Raises:
         InputError: no such video, or `path` cannot be written.
+        OutputError: `path` is not ours to replace.
         MediaError: no picture in the video can be decoded.
         SkyEyeError: the disk is full.
     """
@@ -53,7 +56,7 @@ def annotate(
     facts = read_facts(Path(video))
     latest = _Latest(events)
     converter = Converter()
-    with replacing(Path(path)) as part:
+    with replacing(Path(path), overwrite=overwrite) as part:
         # faststart: the index goes to the front, so that browsers play while they load
         output = av.open(f"file:{part}", "w", format="mp4", options={"movflags": "faststart"})
         with output:

@@ -1,18 +1,21 @@
-"""A recording to files: JSON Lines first, then subtitles and the annotated video made from them."""
+"""A recording to files: JSON Lines first, then subtitles, tables and a video made from them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.events import AnswerEvent, Event
 from skyeye_edge.core.frame import Counts
 from skyeye_edge.core.tasks import Task, check_tasks
 from skyeye_edge.runtime.annotate import annotate
+from skyeye_edge.runtime.fingerprint import Fingerprint, fingerprint, fingerprint_all
 from skyeye_edge.runtime.resume import (
     Earlier,
     Rest,
@@ -21,9 +24,11 @@ from skyeye_edge.runtime.resume import (
     read_earlier,
     read_events,
 )
-from skyeye_edge.runtime.sinks.captions import write_captions
+from skyeye_edge.runtime.run_record import build_record
+from skyeye_edge.runtime.sinks.captions import CaptionFormat, write_captions
 from skyeye_edge.runtime.sinks.jsonl import JsonlSink
 from skyeye_edge.runtime.sinks.output import make_folder
+from skyeye_edge.runtime.sinks.ownership import check_free
 from skyeye_edge.runtime.sources import open_source
 from skyeye_edge.runtime.sources.file import FileSource
 from skyeye_edge.runtime.sources.images import ImagesSource
@@ -33,7 +38,7 @@ from skyeye_edge.runtime.stream import Stream, ending_on_signals
 if TYPE_CHECKING:
     from skyeye_edge.runtime.model import Model
 
-Format = Literal["jsonl", "vtt", "srt"]
+Format = Literal["jsonl", "vtt", "srt", "txt", "tsv"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Outputs:
     events: Path  # always written: resume reads it
     vtt: Path | None = None
     srt: Path | None = None
+    txt: Path | None = None
+    tsv: Path | None = None
     annotated: Path | None = None
 
     @classmethod
@@ -54,20 +61,35 @@ class Outputs:
         *,
         annotate: bool = False,
     ) -> Outputs:
-        """`folder/<stem>.jsonl`, `.vtt`, `.srt` and `<stem>.annotated.mp4`."""
+        """`folder/<stem>.skyeye.jsonl`, `.vtt` and so on, and `<stem>.annotated.mp4`.
+
+        Drones and other programs write `<stem>.srt`; nobody else writes `<stem>.skyeye.srt`.
+        """
+
+        def named(kind: Format) -> Path:
+            return folder / f"{stem}.skyeye.{kind}"
+
         return cls(
-            events=folder / f"{stem}.jsonl",
-            vtt=folder / f"{stem}.vtt" if "vtt" in formats else None,
-            srt=folder / f"{stem}.srt" if "srt" in formats else None,
+            events=named("jsonl"),
+            vtt=named("vtt") if "vtt" in formats else None,
+            srt=named("srt") if "srt" in formats else None,
+            txt=named("txt") if "txt" in formats else None,
+            tsv=named("tsv") if "tsv" in formats else None,
             annotated=folder / f"{stem}.annotated.mp4" if annotate else None,
         )
 
     @property
+    def captions(self) -> tuple[tuple[CaptionFormat, Path], ...]:
+        """Those that are made from the JSON Lines alone, with their format."""
+        kinds: tuple[CaptionFormat, ...] = get_args(CaptionFormat)
+        wanted = ((kind, getattr(self, kind)) for kind in kinds)
+        return tuple((kind, path) for kind, path in wanted if path is not None)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Those that are wanted."""
-        return tuple(
-            path for path in (self.events, self.vtt, self.srt, self.annotated) if path is not None
-        )
+        drawn = () if self.annotated is None else (self.annotated,)
+        return (self.events, *(path for _, path in self.captions), *drawn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +122,7 @@ def caption_file(
     every: float = 1.0,
     clip: int = 1,
     resume: bool = False,
+    overwrite: bool = False,
     on_event: Callable[[Event], None] = lambda event: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Captioned:
@@ -108,17 +131,19 @@ def caption_file(
     Args:
         model: answers; stays open.
         video: a file or folder.
-        outputs: what to write. Subtitles and video appear whole or not at all, the JSON Lines grow.
+        outputs: what to write. Captions and video appear whole or not at all, the JSON Lines grow.
         tasks: what is asked about each frame.
         every: seconds between answers, 0 for every frame.
         clip: so many frames are asked about as one.
         resume: go on where an interrupted run stopped; if there was none, begin.
+        overwrite: also where files stand that we did not write.
         on_event: told each new event once it is on the disk.
         on_progress: told after each answer, and after each drawn frame.
 
     Raises:
-        InputError: nothing to ask, no such video, folder not writable, or resuming another run.
-        OutputError: another run is writing the same files.
+        InputError: nothing to ask, no such video, or folder not writable.
+        OutputError: a file stands in the way, or belongs to another run, which `resume` would mix
+            with this one, or which is writing it now.
         MediaError: no picture in the video can be decoded.
         SkyEyeError: the disk is full.
     """
@@ -128,12 +153,20 @@ def caption_file(
         raise InputError(f"{video}: only a video can be annotated; leave --annotate out for images")
     for path in outputs.files:
         make_folder(path.parent)
+    check_free(outputs.files, overwrite=overwrite)
     # Locked before it is read: what another run is writing is not to be gone on with.
-    with closing(JsonlSink(outputs.events, append=resume)) as lines:
+    with closing(JsonlSink(outputs.events, append=True)) as lines, _unless_empty(outputs.events):
         earlier = read_earlier(outputs.events) if resume else Earlier()
-        check_same_run(earlier, source.name, tasks, model.description, outputs.events)
-        if resume:
-            cut_to_last_answer(outputs.events, earlier)
+        record = build_record(
+            source.name,
+            _media(source),
+            tasks,
+            model.description,
+            min_score=model.spec.scores.min_score,
+            every=every,
+            clip=clip,
+        )
+        check_same_run(earlier, record, outputs.events)
         stream = Stream(
             model.submit,
             Rest(source, earlier.indices) if earlier.indices else source,
@@ -145,33 +178,62 @@ def caption_file(
             answered=len(earlier.indices),
         )
         with stream, ending_on_signals(stream) as is_interrupted:
-            for event in stream:
+            first = next(stream)  # until there is something to write, what was there stays
+            cut_to_last_answer(outputs.events, earlier)
+            if not earlier.indices:
+                lines.write_line(record.to_json(datetime.now(timezone.utc)))
+            for event in chain([first], stream):
                 lines.write(event)
                 on_event(event)
                 if isinstance(event, AnswerEvent):
                     on_progress(_asking(source, event))
         lines.sync()
-        written = _write_rest(source, outputs, is_interrupted(), on_progress)
+        written = _write_rest(source, outputs, is_interrupted(), overwrite, on_progress)
     return Captioned(stream.totals, stream.answered, is_interrupted(), written)
 
 
+@contextmanager
+def _unless_empty(path: Path) -> Iterator[None]:
+    """Leave no empty file behind where nothing could be answered."""
+    try:
+        yield
+    except BaseException:
+        with suppress(FileNotFoundError):
+            if path.stat().st_size == 0:
+                path.unlink()
+        raise
+
+
+def _media(source: Source) -> Fingerprint | None:
+    """By what a recording is known again; None for what is no recording."""
+    match source:
+        case FileSource(path=path):
+            return fingerprint(path)
+        case ImagesSource(paths=paths):
+            return fingerprint_all(paths)
+        case _:
+            return None
+
+
 def _write_rest(
-    source: Source, outputs: Outputs, interrupted: bool, on_progress: Callable[[Progress], None]
+    source: Source,
+    outputs: Outputs,
+    interrupted: bool,
+    overwrite: bool,
+    on_progress: Callable[[Progress], None],
 ) -> tuple[Path, ...]:
-    """Subtitles and annotated video from the finished JSON Lines."""
+    """Captions and annotated video from the finished JSON Lines."""
     written = [outputs.events]
-    if outputs.vtt is not None:
-        write_captions(read_events(outputs.events), outputs.vtt, "vtt")
-        written.append(outputs.vtt)
-    if outputs.srt is not None:
-        write_captions(read_events(outputs.events), outputs.srt, "srt")
-        written.append(outputs.srt)
+    for kind, path in outputs.captions:
+        write_captions(read_events(outputs.events), path, kind, overwrite=overwrite)
+        written.append(path)
     if outputs.annotated is not None and isinstance(source, FileSource) and not interrupted:
         facts = source.facts
         annotate(
             source.path,
             read_events(outputs.events),
             outputs.annotated,
+            overwrite=overwrite,
             on_progress=lambda frames, seconds: on_progress(
                 Progress("drawing", frames, facts.frames, seconds, facts.seconds)
             ),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from skyeye_edge.core.errors import DataError, InputError
+from skyeye_edge.core.errors import DataError, InputError, OutputError
 from skyeye_edge.core.events import AnswerEvent, Event, parse_event
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
-from skyeye_edge.core.results import ClassifyResult, DetectResult, GroundResult, TaskResult
-from skyeye_edge.core.tasks import Ask, Detect, Ground, Identify, Task, task_name
+from skyeye_edge.runtime.run_record import RunRecord, parse_record
 from skyeye_edge.runtime.sinks.output import writing
 from skyeye_edge.runtime.sources.source import Source
 
@@ -20,9 +19,7 @@ from skyeye_edge.runtime.sources.source import Source
 class Earlier:
     """What an interrupted run has left."""
 
-    source: str = ""
-    asked: tuple[str, ...] = ()
-    model: Mapping[str, str] = field(default_factory=dict)
+    record: RunRecord | None = None  # None: version 0.1.0 wrote none
     indices: frozenset[int] = frozenset()  # frames that have their answer
     totals: Counts = field(default_factory=Counts)  # up to the last answer
     bytes: int = 0  # length of the file up to the end of the last answer
@@ -45,43 +42,31 @@ def read_earlier(path: Path) -> Earlier:
     Raises:
         DataError: a line before the last is not an event.
     """
-    earlier = Earlier()
     if not path.exists():
-        return earlier
+        return Earlier()
     indices: set[int] = set()
+    totals, length = Counts(), 0
     for event, end in _read_lines(path):
         if isinstance(event, AnswerEvent):
             indices.update(event.frames)
-            asked = tuple(_said(result) for result in event.results)
-            totals = earlier.totals + event.counts
-            earlier = Earlier(event.source, asked, event.model, frozenset(), totals, end)
-    return Earlier(
-        earlier.source,
-        earlier.asked,
-        earlier.model,
-        frozenset(indices),
-        earlier.totals,
-        earlier.bytes,
-    )
+            totals, length = totals + event.counts, end
+    return Earlier(_read_record(path), frozenset(indices), totals, length)
 
 
-def check_same_run(
-    earlier: Earlier, source: str, tasks: Sequence[Task], model: Mapping[str, str], path: Path
-) -> None:
-    """Refuse to go on with other questions, another video or another model; raises InputError."""
+def check_same_run(earlier: Earlier, now: RunRecord, path: Path) -> None:
+    """Refuse to go on with another video, other questions or another model; raises OutputError."""
     if not earlier.indices:
         return
-    asked = tuple(_asked(task) for task in tasks)
-    for what, then, now in (
-        ("the video", earlier.source, source),
-        ("the tasks", earlier.asked, asked),
-        ("the model", dict(earlier.model), dict(model)),
-    ):
-        if then != now:
-            raise InputError(
-                f"{path}: cannot resume, {what} differs: it was {then}, now it is {now}; "
-                "use the same as before, or run without --resume to begin anew"
-            )
+    if earlier.record is None:
+        raise OutputError(
+            f"{path}: cannot resume, version 0.1.0 did not note which video this is about; "
+            "run without --resume to begin anew"
+        )
+    if differences := list(earlier.record.differences(now)):
+        raise OutputError(
+            f"{path}: cannot resume, {'; '.join(differences)}. Use the same as before, give "
+            "another -o, or run without --resume to begin anew"
+        )
 
 
 def cut_to_last_answer(path: Path, earlier: Earlier) -> None:
@@ -152,27 +137,7 @@ def _read_lines(path: Path) -> Iterator[tuple[Event | None, int]]:
             yield event, end
 
 
-def _asked(task: Task) -> str:
-    match task:
-        case Ground(words) | Detect(words) | Ask(words):
-            return f"{task_name(task)} {words}"
-        case Identify(box):
-            return f"identify {box}"
-        case _:
-            return task_name(task)
-
-
-def _said(result: TaskResult) -> str:
-    match result:
-        case GroundResult(words):
-            return f"ground {words}"
-        case DetectResult(words):
-            return f"detect {words}"
-        case ClassifyResult():
-            return "classify"
-        case _ if result.task == "ask":
-            return f"ask {result.question}"
-        case _ if result.box is not None:
-            return f"identify {tuple(float(edge) for edge in result.box)}"
-        case _:
-            return result.task
+def _read_record(path: Path) -> RunRecord | None:
+    """The first line of a file of answers, if it is a record."""
+    with path.open("rb") as lines:
+        return parse_record(lines.readline().decode("utf-8", "replace"))

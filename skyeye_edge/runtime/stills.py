@@ -15,21 +15,25 @@ from skyeye_edge.runtime.sinks.output import make_folder, replacing
 from skyeye_edge.runtime.sources import open_source
 
 
-def write_still(source: Path, event: AnswerEvent, picture: Path) -> None:
+def write_still(
+    source: Path, event: AnswerEvent, picture: Path, *, overwrite: bool = False
+) -> None:
     """Draw an answer on the frame it is about, and write it as PNG.
 
     Args:
         source: the image or video that was asked about.
         event: the answer; of a clip, its last frame is drawn.
         picture: what to write; appears when it is complete.
+        overwrite: also where a file stands that we did not write.
 
     Raises:
         InputError: `source` has no such frame, or `picture` cannot be written.
+        OutputError: `picture` is not ours to replace.
         MediaError: no picture in `source` can be decoded.
     """
     make_folder(picture.parent)
     drawn = draw_answer(_frame_at(source, event.frames[-1]).rgb, event)
-    with replacing(picture) as part:
+    with replacing(picture, overwrite=overwrite) as part:
         Image.fromarray(drawn).save(part, format="PNG")
 
 

@@ -16,7 +16,7 @@ import av
 import pytest
 from PIL import Image
 
-from skyeye_edge.core.errors import InputError, MediaError, SkyEyeError
+from skyeye_edge.core.errors import InputError, MediaError, OutputError, SkyEyeError
 from skyeye_edge.core.events import AnswerEvent, Event
 from skyeye_edge.core.tasks import Classify, Detect, Ground, Task
 from skyeye_edge.runtime.captioning import Outputs, Progress, caption_file
@@ -64,6 +64,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [{key: event[key] for key in event if key not in VOLATILE} for event in events]
 
 
+def names(folder: Path) -> list[str]:
+    """The files that people see."""
+    return sorted(path.name for path in folder.glob("[!.]*"))
+
+
 def wait_for(path: Path, lines: int) -> None:
     limit = time.monotonic() + 60
     while not path.exists() or path.read_bytes().count(b"\n") < lines:
@@ -89,15 +94,15 @@ def test_a_recording_becomes_lines_subtitles_and_a_video(
     )
 
     assert done.files == outputs.files
-    assert sorted(path.name for path in outputs.events.parent.iterdir()) == [
+    assert names(outputs.events.parent) == [
         "clip.annotated.mp4",
-        "clip.jsonl",
-        "clip.srt",
-        "clip.vtt",
+        "clip.skyeye.jsonl",
+        "clip.skyeye.srt",
+        "clip.skyeye.vtt",
     ]
     answers = [event for event in events if isinstance(event, AnswerEvent)]
     assert (done.answered, done.interrupted) == (len(answers), False)
-    assert len(events) == len(outputs.events.read_text("utf-8").splitlines())
+    assert 1 + len(events) == len(outputs.events.read_text("utf-8").splitlines())
     assert [p.stage for p in progress] == ["asking"] * done.answered + ["drawing"] * (
         done.counts.received
     )
@@ -168,8 +173,8 @@ def test_a_kill_while_drawing_leaves_no_half_video_under_its_name(
 @pytest.mark.parametrize(
     ("tasks", "every", "message"),
     [
-        pytest.param([Detect("car")], EVERY, "the tasks differs", id="other tasks"),
-        pytest.param(TASKS, 0.7, "same --every", id="other interval"),
+        pytest.param([Detect("car")], EVERY, "what is asked differs", id="other tasks"),
+        pytest.param(TASKS, 0.7, "--every differs: it was 1.0, now it is 0.7", id="other interval"),
     ],
 )
 def test_resuming_another_run_is_refused_and_keeps_its_answers(
@@ -179,10 +184,93 @@ def test_resuming_another_run_is_refused_and_keeps_its_answers(
     caption_file(tiny, video, outputs, TASKS, every=EVERY)
     answers = [event for event in read(outputs.events) if event["type"] == "answer"]
 
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(OutputError, match=message):
         caption_file(tiny, video, outputs, tasks, every=every, resume=True)
 
     assert [e for e in read(outputs.events) if e["type"] == "answer"] == answers
+
+
+def test_another_flight_of_the_same_name_is_not_joined_to_the_first(
+    tiny: Model, video: Path, tmp_path: Path
+) -> None:
+    outputs = Outputs.in_folder(tmp_path / "out", "clip")
+    caption_file(tiny, video, outputs, TASKS, every=EVERY)
+    before = outputs.events.read_bytes()
+    other = Path(shutil.copy(video, tmp_path / "clip.mp4"))
+    content = bytearray(other.read_bytes())
+    content[-1] ^= 1  # of the same name and size
+    other.write_bytes(content)
+
+    with pytest.raises(OutputError, match=r"cannot resume, the video differs: it was clip\.mp4, "):
+        caption_file(tiny, other, outputs, TASKS, every=EVERY, resume=True)
+
+    assert outputs.events.read_bytes() == before
+
+
+FOREIGN = b"1\n00:00:00,000 --> 00:00:01,000\n[latitude: 52.5] [longitude: 13.4]\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "clip.skyeye.srt",
+        "CLIP.SkyEye.SRT",
+        "clip.skyeye.vtt",
+        "clip.skyeye.jsonl",
+        "clip.annotated.mp4",
+    ],
+)
+def test_what_others_wrote_is_kept_and_named(
+    name: str, tiny: Model, video: Path, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(FOREIGN)
+    outputs = Outputs.in_folder(tmp_path, "clip", annotate=True)
+
+    with pytest.raises(OutputError, match=f"{name}: would be overwritten.*--overwrite"):
+        caption_file(tiny, video, outputs, TASKS, every=5.0)
+
+    assert names(tmp_path) == [name]
+    assert (tmp_path / name).read_bytes() == FOREIGN
+
+
+def test_what_others_wrote_goes_if_that_is_wanted(tiny: Model, video: Path, tmp_path: Path) -> None:
+    outputs = Outputs.in_folder(tmp_path, "clip", annotate=True)
+    for path in outputs.files:
+        path.write_bytes(FOREIGN)
+
+    caption_file(tiny, video, outputs, TASKS, every=5.0, overwrite=True)
+
+    assert not [path for path in outputs.files if path.read_bytes() == FOREIGN]
+
+
+def test_a_new_run_replaces_what_an_earlier_one_wrote_but_not_what_was_changed_since(
+    tiny: Model, video: Path, tmp_path: Path
+) -> None:
+    outputs = Outputs.in_folder(tmp_path, "clip", ("jsonl", "vtt", "srt", "txt", "tsv"))
+    caption_file(tiny, video, outputs, TASKS, every=5.0)
+    caption_file(tiny, video, outputs, TASKS, every=4.0)
+    (tmp_path / "clip.skyeye.srt").write_text("corrected by hand")
+
+    with pytest.raises(OutputError, match=r"clip\.skyeye\.srt: .* not what skyeye-edge wrote"):
+        caption_file(tiny, video, outputs, TASKS, every=5.0)
+
+    assert (tmp_path / "clip.skyeye.srt").read_text() == "corrected by hand"
+
+
+def test_an_image_that_became_unreadable_costs_no_earlier_answer(
+    tiny: Model, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (64, 48)).save(photo)
+    outputs = Outputs.in_folder(tmp_path / "out", "photo", ("jsonl",))
+    caption_file(tiny, photo, outputs, TASKS, every=0)
+    before = outputs.events.read_bytes()
+    photo.write_bytes(b"no image")
+
+    with pytest.raises(MediaError):
+        caption_file(tiny, photo, outputs, TASKS, every=0)
+
+    assert outputs.events.read_bytes() == before
 
 
 def test_a_broken_video_leaves_no_file_behind(tiny: Model, tmp_path: Path) -> None:
@@ -205,7 +293,7 @@ def test_a_folder_of_images_gets_subtitles_but_no_video(tiny: Model, tmp_path: P
     done = caption_file(tiny, images, Outputs.in_folder(tmp_path, "images"), TASKS)
 
     assert done.answered == 2
-    assert (tmp_path / "images.srt").read_text("utf-8").count("-->") == 2
+    assert (tmp_path / "images.skyeye.srt").read_text("utf-8").count("-->") == 2
     with pytest.raises(InputError, match="only a video can be annotated"):
         caption_file(tiny, images, Outputs.in_folder(tmp_path, "x", annotate=True), TASKS)
 
@@ -233,11 +321,7 @@ def test_a_disk_that_fills_up_while_drawing_costs_only_the_video(
         caption_file(tiny, video, outputs, TASKS, every=2.0)
 
     assert caught.value.exit_code == 1
-    assert sorted(path.name for path in small_disk.iterdir()) == [
-        "clip.jsonl",
-        "clip.srt",
-        "clip.vtt",
-    ]
+    assert names(small_disk) == ["clip.skyeye.jsonl", "clip.skyeye.srt", "clip.skyeye.vtt"]
 
 
 @pytest.mark.root
@@ -249,7 +333,7 @@ def test_a_disk_that_fills_up_while_asking_leaves_lines_to_resume_from(
     ballast.write_bytes(bytes(40 * 1024))
     with pytest.raises(SkyEyeError, match="disk is full"):
         caption_file(tiny, video, outputs, TASKS, every=EVERY)
-    assert [path.name for path in sorted(small_disk.iterdir())] == ["ballast", "clip.jsonl"]
+    assert names(small_disk) == ["ballast", "clip.skyeye.jsonl"]
     ballast.unlink()
 
     caption_file(tiny, video, outputs, TASKS, every=EVERY, resume=True)

@@ -37,7 +37,11 @@ class JsonlSink:
 
     def write(self, event: Event) -> None:
         """One line."""
-        line = (event.to_json() + "\n").encode()
+        self.write_line(event.to_json())
+
+    def write_line(self, text: str) -> None:
+        """One line that is JSON already."""
+        line = f"{text}\n".encode()
         with writing(self.path):
             while line:  # a nearly full disk takes a part; the next try says that it is full
                 line = line[os.write(self._file, line) :]

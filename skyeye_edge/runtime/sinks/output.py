@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from skyeye_edge.core.errors import InputError, OutputError, SkyEyeError
+from skyeye_edge.runtime.sinks.ownership import check_free, note
 
 log = logging.getLogger(__name__)
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -66,22 +67,29 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary path that becomes `path` if the block ends well, and vanishes if it does not.
 
     Its name is always the same, so that the rest of a killed run is overwritten by the next one;
     a lock keeps two runs at the same time apart.
 
+    Args:
+        path: what is to be written.
+        overwrite: also where something stands that we did not write.
+
     Raises:
-        OutputError: another run is writing it.
+        OutputError: another run is writing it, or `path` is not ours to replace.
         SkyEyeError, InputError: as `writing` says.
     """
     part = path.with_name(path.name + ".part")
     with writing(path), _locked(part):
         try:
+            check_free([path], overwrite=overwrite)
             yield part
             with part.open("rb") as written:
                 os.fsync(written.fileno())
+            check_free([path], overwrite=overwrite)  # it may have come meanwhile
+            note(path, part)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from skyeye_edge.runtime.sinks.cues import Cue, clock
+from collections.abc import Iterable, Iterator
 
-HEADER = ""
+from skyeye_edge.core.events import Event
+from skyeye_edge.runtime.sinks.cues import Cue, build_cues, clock
+
+
+def blocks(events: Iterable[Event]) -> Iterator[str]:
+    """The file, cue by cue."""
+    for number, cue in enumerate(build_cues(events), start=1):
+        yield cue_text(number, cue)
 
 
 def cue_text(number: int, cue: Cue) -> str:

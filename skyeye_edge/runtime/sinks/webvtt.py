@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable, Iterator
 
-from skyeye_edge.runtime.sinks.cues import Cue, clock
+from skyeye_edge.core.events import Event
+from skyeye_edge.runtime.sinks.cues import Cue, build_cues, clock
 
-HEADER = "WEBVTT\n\n"
+
+def blocks(events: Iterable[Event]) -> Iterator[str]:
+    """The file, cue by cue."""
+    yield "WEBVTT\n\n"
+    for number, cue in enumerate(build_cues(events), start=1):
+        yield cue_text(number, cue)
 
 
 def cue_text(number: int, cue: Cue) -> str:

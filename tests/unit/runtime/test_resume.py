@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skyeye_edge.core.errors import DataError, InputError
-from skyeye_edge.core.events import AnswerEvent, build_answer, build_state, build_summary
+from skyeye_edge.core.errors import DataError, InputError, OutputError
+from skyeye_edge.core.events import (
+    AnswerEvent,
+    build_answer,
+    build_state,
+    build_summary,
+    parse_event,
+)
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.core.results import ClassifyResult, DetectResult, GroundResult, TextResult
 from skyeye_edge.core.tasks import (
@@ -26,6 +34,7 @@ from skyeye_edge.core.tasks import (
     Identify,
     Task,
 )
+from skyeye_edge.runtime.fingerprint import Fingerprint
 from skyeye_edge.runtime.resume import (
     Earlier,
     Rest,
@@ -34,6 +43,7 @@ from skyeye_edge.runtime.resume import (
     read_earlier,
     read_events,
 )
+from skyeye_edge.runtime.run_record import HEAD, RunRecord, build_record, parse_record
 from skyeye_edge.runtime.sources.file import FileSource
 
 UTC = datetime(2026, 11, 21, tzinfo=timezone.utc)
@@ -56,6 +66,25 @@ RESULTS = (
     TextResult("identify", "text", "x", box=(1, 2, 3, 4)),
     TextResult("ask", "text", "x", question="Wet?"),
 )
+
+
+MEDIA = Fingerprint(5_000, "a" * 32)
+
+
+def record(
+    source: str = "clip.mp4",
+    media: Fingerprint | None = MEDIA,
+    tasks: Sequence[Task] = TASKS,
+    model: dict[str, str] = MODEL,
+    min_score: float = 0.0,
+    every: float = 1.0,
+    clip: int = 1,
+) -> RunRecord:
+    options = {"min_score": min_score, "every": every}
+    return build_record(source, media, tasks, model, clip=clip, **options)
+
+
+RECORD = record()
 
 
 def answer(index: int) -> AnswerEvent:
@@ -115,30 +144,63 @@ def test_events_are_read_back_without_a_torn_line(tmp_path: Path) -> None:
     assert [event.time for event in read_events(path)] == [0.0, 1.0]
 
 
-def test_the_same_questions_to_the_same_model_may_go_on(tmp_path: Path) -> None:
+def test_the_same_run_may_go_on(tmp_path: Path) -> None:
     path = tmp_path / "clip.jsonl"
-    path.write_text(TWO_ANSWERS)
+    path.write_text(RECORD.to_json(UTC) + "\n" + TWO_ANSWERS)
 
-    check_same_run(read_earlier(path), "clip.mp4", TASKS, MODEL, path)
+    check_same_run(read_earlier(path), RECORD, path)
 
 
 @pytest.mark.parametrize(
-    ("source", "tasks", "model", "what"),
+    ("change", "difference"),
     [
-        ("other.mp4", TASKS, MODEL, "the video"),
-        ("clip.mp4", TASKS[:3], MODEL, "the tasks"),
-        ("clip.mp4", (*TASKS[:-1], Ask("Dry?")), MODEL, "the tasks"),
-        ("clip.mp4", TASKS, {"name": "m", "language": "F32"}, "the model"),
+        pytest.param({"source": "other.mp4"}, r"the video .* other\.mp4", id="name"),
+        pytest.param(
+            {"media": Fingerprint(5_001, "b" * 32)},
+            r"5,000 bytes \(aaaaaaaa\), now it is clip\.mp4, 5,001 bytes \(bbbbbbbb\)",
+            id="another flight of the same name",
+        ),
+        pytest.param({"tasks": TASKS[:3]}, "what is asked differs", id="fewer tasks"),
+        pytest.param(
+            {"tasks": (*TASKS[:-1], Ask("Dry?"))}, "Wet.*, now .*Dry", id="another question"
+        ),
+        pytest.param(
+            {"tasks": (TASKS[0], Describe(boxes=True), *TASKS[2:])}, "describe True", id="boxes"
+        ),
+        pytest.param(
+            {"tasks": (*TASKS[:2], Classify(("a", "c")), *TASKS[3:])}, "'c'", id="class names"
+        ),
+        pytest.param({"model": {"name": "m", "language": "F32"}}, "the model .*F32", id="model"),
+        pytest.param({"min_score": 0.5}, "lowest score .* was 0.0, now it is 0.5", id="min_score"),
+        pytest.param({"every": 2.0}, "--every differs: it was 1.0, now it is 2.0", id="every"),
+        pytest.param({"clip": 4}, "length of a clip differs", id="clip"),
     ],
 )
 def test_another_run_is_not_mixed_into_the_file(
-    source: str, tasks: Sequence[Task], model: dict[str, str], what: str, tmp_path: Path
+    change: dict[str, Any], difference: str, tmp_path: Path
 ) -> None:
+    path = tmp_path / "clip.jsonl"
+    path.write_text(RECORD.to_json(UTC) + "\n" + TWO_ANSWERS)
+
+    with pytest.raises(OutputError, match=f"cannot resume, .*{difference}"):
+        check_same_run(read_earlier(path), record(**change), path)
+
+
+def test_answers_without_a_record_are_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "clip.jsonl"
     path.write_text(TWO_ANSWERS)
 
-    with pytest.raises(InputError, match=f"cannot resume, {what} differs"):
-        check_same_run(read_earlier(path), source, tasks, model, path)
+    with pytest.raises(OutputError, match="did not note which video"):
+        check_same_run(read_earlier(path), RECORD, path)
+
+
+def test_a_record_is_no_event_for_readers(tmp_path: Path) -> None:
+    line = RECORD.to_json(UTC)
+
+    assert parse_record(line) == RECORD
+    assert parse_event(line) is None
+    assert line.encode().startswith(HEAD)
+    assert {"schema", "type", "id", "source", "epoch", "time", "utc"} <= set(json.loads(line))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -152,6 +153,56 @@ def test_lines_are_appended_to_an_earlier_run_or_replace_it(tmp_path: Path) -> N
     assert lengths == [1, 2, 1]
 
 
+WORDS_AND_BOXES = [
+    answer(
+        0.0,
+        caption("a\tquay\n"),
+        GroundResult("a boat", "found", (BOX,), score=0.5),
+        DetectResult("car", "absent", (), score=0.9),
+        ClassifyResult("harbour", "text"),
+        TextResult("identify", "text", "a crane", box=(1, 2, 3, 4)),
+    ),
+    answer(1.5, caption("")),
+    answer(2.0, caption("a road")),
+    SUMMARY,
+]
+
+
+def test_words_alone_are_one_line_per_answer_also_without_words(tmp_path: Path) -> None:
+    path = tmp_path / "flight.txt"
+
+    write_captions(WORDS_AND_BOXES, path, "txt")
+
+    assert path.read_text("utf-8").splitlines() == [
+        "a quay | harbour | a crane | a boat: found (0.50) | car: absent",
+        "",
+        "a road",
+    ]
+
+
+def test_a_table_has_a_row_per_text_and_per_box_and_every_row_all_columns(tmp_path: Path) -> None:
+    path = tmp_path / "flight.tsv"
+
+    write_captions(WORDS_AND_BOXES, path, "tsv")
+
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert [(row["time"], row["task"], row["asked"], row["text"]) for row in rows] == [
+        ("0.000", "caption", "", "a quay"),
+        ("0.000", "ground", "a boat", ""),
+        ("0.000", "detect", "car", ""),
+        ("0.000", "classify", "", "harbour"),
+        ("0.000", "identify", "", "a crane"),
+        ("1.500", "caption", "", ""),
+        ("2.000", "caption", "", "a road"),
+    ]
+    assert [rows[1][edge] for edge in ("left", "top", "right", "bottom", "score")] == [
+        "1.0", "2.0", "3.0", "4.0", "0.500",
+    ]  # fmt: skip
+    assert rows[2]["left"] == ""
+    assert {len(line.split("\t")) for line in path.read_text("utf-8").splitlines()} == {12}
+
+
 @pytest.mark.parametrize("append", [False, True])
 def test_a_file_that_another_run_writes_is_left_alone_until_it_is_closed(
     append: bool, tmp_path: Path
@@ -196,7 +247,7 @@ def test_two_runs_do_not_write_the_same_file_at_once(tmp_path: Path) -> None:
         part.write_text("mine")
 
     assert path.read_text() == "mine"
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(tmp_path.glob("[!.]*")) == [path]
 
 
 OPENERS: list[Callable[[Path], object]] = [
@@ -228,11 +279,22 @@ def test_a_full_disk_is_named_as_such() -> None:
 
 def test_a_failure_leaves_the_old_file_whole_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "captions.vtt"
-    path.write_text("old")
+    with replacing(path) as part:
+        part.write_text("old")
 
     with pytest.raises(ZeroDivisionError), replacing(path) as part:
         part.write_text("half")
         raise ZeroDivisionError
 
-    assert [file.name for file in tmp_path.iterdir()] == ["captions.vtt"]
+    assert [file.name for file in tmp_path.glob("[!.]*")] == ["captions.vtt"]
     assert path.read_text() == "old"
+
+
+def test_what_came_while_a_file_was_made_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "captions.vtt"
+
+    with pytest.raises(OutputError, match="not what skyeye-edge wrote"), replacing(path) as part:
+        part.write_text("ours")
+        path.write_text("theirs")
+
+    assert path.read_text() == "theirs"
