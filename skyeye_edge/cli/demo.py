@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyeye_edge.cli.lines import clock, result_text
-from skyeye_edge.cli.options import Commands, add_bundle, add_command
+from skyeye_edge.cli.options import Commands, add_command, add_model, add_overwrite, open_model
 from skyeye_edge.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add_parser(commands: Commands) -> None:
     """Options of `demo`."""
     summary = "Caption the packaged clip, find things in it, and write everything down."
     parser = add_command(commands, "demo", summary, EXAMPLES)
-    add_bundle(parser)
+    add_model(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -34,13 +34,14 @@ def add_parser(commands: Commands) -> None:
         metavar="DIR",
         help="default: out/demo",
     )
+    add_overwrite(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """`skyeye-edge demo`."""
-    from skyeye_edge.runtime import load
     from skyeye_edge.runtime.captioning import Outputs
+    from skyeye_edge.runtime.sinks.ownership import check_free
     from skyeye_edge.runtime.stills import write_still
 
     folder: Path = args.output
@@ -51,10 +52,11 @@ def run(args: argparse.Namespace) -> int:
         annotated=folder / "annotated.mp4",
     )
     picture = folder / "frame.png"
-    with load(args.bundle) as model:
+    check_free((*outputs.files, picture), overwrite=args.overwrite)
+    with open_model(args) as model:
         print_model(model)
-        answers = caption(model, outputs, quiet=args.quiet)
-    write_still(CLIP, best(answers), picture)
+        answers = caption(model, outputs, quiet=args.quiet, overwrite=args.overwrite)
+    write_still(CLIP, best(answers), picture, overwrite=args.overwrite)
     for file in (*outputs.files, picture):
         print(f"  {file}")
     return 0
@@ -68,7 +70,7 @@ def print_model(model: Model) -> None:
     print(f"running   vision {runs['vision']} on {runs['backend']}, language {runs['language']}")
 
 
-def caption(model: Model, outputs: Outputs, *, quiet: bool) -> list[AnswerEvent]:
+def caption(model: Model, outputs: Outputs, *, quiet: bool, overwrite: bool) -> list[AnswerEvent]:
     """Ask once a second; every answer is printed as it comes."""
     from skyeye_edge.core.events import AnswerEvent
     from skyeye_edge.core.tasks import Caption, Ground
@@ -86,7 +88,15 @@ def caption(model: Model, outputs: Outputs, *, quiet: bool) -> list[AnswerEvent]
 
     tasks: list[Task] = [Caption(), *(Ground(phrase) for phrase in PHRASES)]
     with progress_bar(CLIP.name, quiet=quiet) as tell:
-        done = caption_file(model, CLIP, outputs, tasks, on_event=take, on_progress=tell)
+        done = caption_file(
+            model,
+            CLIP,
+            outputs,
+            tasks,
+            overwrite=overwrite,
+            on_event=take,
+            on_progress=tell,
+        )
     print(f"asked {done.answered} of {done.counts.received} frames; the results:")
     if done.interrupted:
         raise KeyboardInterrupt

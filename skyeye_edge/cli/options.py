@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from skyeye_edge.core.tasks import Task
+    from skyeye_edge.runtime.model import Model
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -41,9 +42,40 @@ def add_command(
     return parser
 
 
-def add_bundle(parser: argparse.ArgumentParser) -> None:
-    """--bundle."""
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """--bundle, --device, --threads and --min-score: which model, and how it runs."""
     parser.add_argument("--bundle", type=Path, metavar="PATH", help="default: the packaged model")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto: a GPU that works, else the CPU; cuda insists on the GPU",
+    )
+    parser.add_argument(
+        "--threads", type=count, metavar="N", help="that compute; default: as the model needs"
+    )
+    parser.add_argument(
+        "--min-score",
+        type=share,
+        metavar="S",
+        help="leave out boxes with a lower score, 0 to 1; default: what the bundle says",
+    )
+
+
+def open_model(args: argparse.Namespace) -> Model:
+    """The model of the options that `add_model` adds."""
+    from skyeye_edge.runtime import load
+
+    return load(args.bundle, device=args.device, threads=args.threads, min_score=args.min_score)
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """--overwrite."""
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="also replace files that skyeye-edge did not write",
+    )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +112,24 @@ def seconds(text: str) -> float:
         value = -1.0
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 up")
+    return value
+
+
+def count(text: str) -> int:
+    """A number from the command line, at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """A number between 0 and 1 from the command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return value
 
 

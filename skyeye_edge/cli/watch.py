@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from skyeye_edge.cli.lines import event_line
 from skyeye_edge.cli.options import (
     Commands,
-    add_bundle,
     add_command,
     add_every,
     add_json,
+    add_model,
     add_questions,
     asked_tasks,
+    open_model,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "watch", summary, EXAMPLES)
     parser.add_argument("url", metavar="URL", help="address; a file is watched as well")
     add_questions(parser)
-    add_bundle(parser)
+    add_model(parser)
     add_every(parser)
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="write events there too, as JSON Lines"
@@ -48,14 +49,13 @@ def add_parser(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """`skyeye-edge watch`; 130 after Ctrl-C, 0 if the source ended by itself."""
     from skyeye_edge.core.tasks import Caption
-    from skyeye_edge.runtime import load
     from skyeye_edge.runtime.sources import open_source
     from skyeye_edge.runtime.stream import ending_on_signals
 
     tasks = [Caption(), *asked_tasks(args)]
     with (
         closing(open_source(args.url)) as source,
-        load(args.bundle) as model,
+        open_model(args) as model,
         model.stream(source, tasks=tasks, every=args.every) as events,
         recording(args) as lines,
         ending_on_signals(events) as is_interrupted,

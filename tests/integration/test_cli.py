@@ -16,7 +16,10 @@ import av
 import pytest
 from PIL import Image
 
+from skyeye_edge import AnswerEvent, parse_event
 from skyeye_edge.cli import main
+from skyeye_edge.cli.lines import answers_text
+from skyeye_edge.runtime.vision.onnx import has_cuda
 from skyeye_edge.training.data.synthetic import render_scene
 
 TEXT_NAMED_MP4 = b"this is no video\n" * 100
@@ -75,7 +78,7 @@ def test_demo_writes_its_five_files_and_says_where(
 
     out = capsys.readouterr().out
     names = ("events.jsonl", "captions.vtt", "captions.srt", "annotated.mp4", "frame.png")
-    assert sorted(path.name for path in (folder / "out/demo").iterdir()) == sorted(names)
+    assert sorted(path.name for path in (folder / "out/demo").glob("[!.]*")) == sorted(names)
     assert all(f"out/demo/{name}" in out for name in names)
     assert "commercial_use: false" in out
 
@@ -118,14 +121,93 @@ def test_a_video_gives_a_line_per_asked_frame_and_all_its_files(
     assert main(["caption", "flight.mp4", "--every", "5", "-o", "out", *bundle]) == 0
 
     captured = capsys.readouterr()
-    events = [json.loads(line) for line in Path("out/flight.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in Path("out/flight.skyeye.jsonl").read_text().splitlines()]
     answers = [event for event in events if event["type"] == "answer"]
     assert len(captured.out.splitlines()) == len(answers) > 1
     assert events[-1]["type"] == "summary"
     assert events[-1]["received"] == events[-1]["answered"] + events[-1]["skipped"]
-    assert Path("out/flight.vtt").exists()
-    assert Path("out/flight.srt").exists()
-    assert "out/flight.jsonl" in captured.err
+    assert Path("out/flight.skyeye.vtt").exists()
+    assert Path("out/flight.skyeye.srt").exists()
+    assert "out/flight.skyeye.jsonl" in captured.err
+
+
+def test_the_telemetry_of_the_drone_beside_the_video_stays_as_it_is(
+    folder: Path, bundle: list[str]
+) -> None:
+    Path("flight.mp4").rename("DJI_0001.MP4")
+    telemetry = b"1\n00:00:00,000 --> 00:00:00,033\n[latitude: 52.52] [longitude: 13.40]\n"
+    for name in ("DJI_0001.SRT", "dji_0001.srt"):
+        Path(name).write_bytes(telemetry)
+
+    assert main(["caption", "DJI_0001.MP4", "--every", "9", *bundle]) == 0
+
+    assert [Path(name).read_bytes() for name in ("DJI_0001.SRT", "dji_0001.srt")] == [telemetry] * 2
+    assert Path("DJI_0001.skyeye.srt").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (["caption", "flight.mp4", "--every", "9"], "FLIGHT.SKYEYE.SRT"),
+        (["caption", "photo.jpg", "--annotate"], "photo.annotated.png"),
+        (["demo", "-o", "."], "captions.srt"),
+        (["demo", "-o", "."], "frame.png"),
+    ],
+)
+def test_what_others_wrote_is_replaced_only_if_that_is_wanted(
+    command: list[str],
+    name: str,
+    folder: Path,
+    bundle: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path(name).write_bytes(b"mine")
+    before = sorted(folder.iterdir())
+
+    assert main([*command, *bundle]) == 2
+
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+    assert f"{name}: would be overwritten" in captured.err
+    assert "--overwrite" in captured.err
+    assert sorted(folder.iterdir()) == before
+    assert Path(name).read_bytes() == b"mine"
+    assert main([*command, "--overwrite", *bundle]) == 0
+
+
+@pytest.mark.parametrize("formats", ["jsonl", "txt,tsv"])
+def test_an_image_is_written_in_the_formats_that_are_asked_for(
+    formats: str, folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["caption", "photo.jpg", "-o", "out", "-f", formats, *bundle]) == 0
+
+    captured = capsys.readouterr()
+    wanted = {f"photo.skyeye.{kind}" for kind in ("jsonl", *formats.split(","))}
+    assert {path.name for path in Path("out").glob("[!.]*")} == wanted
+    assert all(f"out/{name}" in captured.err for name in wanted)
+    lines = Path("out/photo.skyeye.jsonl").read_text("utf-8").splitlines()
+    (answer,) = [event for line in lines if isinstance(event := parse_event(line), AnswerEvent)]
+    assert captured.out == f"photo.jpg: {answers_text(answer)}\n"
+
+
+def test_a_video_is_written_as_words_and_as_a_table(folder: Path, bundle: list[str]) -> None:
+    command = ["caption", "flight.mp4", "--every", "5", "--phrase", "a car", "-f", "txt,tsv"]
+
+    assert main([*command, *bundle]) == 0
+
+    words = Path("flight.skyeye.txt").read_text("utf-8").splitlines()
+    head, *rows = Path("flight.skyeye.tsv").read_text("utf-8").splitlines()
+    assert len(words) > 1
+    assert head.split("\t")[:3] == ["source", "time", "frame"]
+    assert [row for row in rows if "\tcaption\t" in row][1].startswith("flight.mp4\t5.0")
+    assert not Path("flight.skyeye.srt").exists()
+
+
+def test_images_have_no_subtitles(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["caption", "photo.jpg", "-f", "srt", *bundle]) == 2
+    assert "images have jsonl,txt,tsv only" in capsys.readouterr().err
 
 
 def test_quiet_says_nothing_but_the_answers(
@@ -147,6 +229,88 @@ def test_a_folder_is_captioned_image_by_image_and_a_broken_one_does_not_stop_it(
     captured = capsys.readouterr()
     assert "broken.png" in captured.err
     assert captured.out.startswith("photo.jpg: ")
+
+
+@pytest.fixture
+def pictures(shared: Path) -> list[Path]:
+    """Real satellite pictures."""
+    return sorted((shared / "data" / "rsicd" / "images").iterdir())[:18]
+
+
+def test_two_folders_with_bad_files_are_answered_as_far_as_possible(
+    folder: Path,
+    bundle: list[str],
+    pictures: list[Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    good: list[str] = []
+    for number, image in enumerate(pictures):
+        name = f"{'AB'[number // 9]}/{number % 9}{image.suffix}"
+        Path(name).parent.mkdir(exist_ok=True)
+        shutil.copy(image, name)
+        good.append(name)
+    for name in ("A", "B"):
+        shutil.copy("flight.mp4", f"{name}/flight.mp4")
+        Path(name, "3damaged.jpg").write_bytes(pictures[0].read_bytes()[:200])
+        Path(name, "notes.txt").write_text("words")
+        Path(name, "4link.jpg").symlink_to("nowhere.jpg")
+    good = [*good[:9], "A/flight.mp4", *good[9:], "B/flight.mp4"]
+
+    code = main(["caption", "A", "B", "--every", "9", "--annotate", "-o", "out", *bundle])
+
+    captured = capsys.readouterr()
+    answered = [line.partition(": ")[0] for line in captured.out.splitlines()]
+    assert code == 1
+    assert list(dict.fromkeys(answered)) == good
+    *_, last = captured.err.splitlines()
+    assert last == (
+        "20 of 24 files answered; not: A/3damaged.jpg, A/4link.jpg, B/3damaged.jpg, B/4link.jpg; "
+        "2 left alone, no image or video"
+    )
+    assert captured.err.count("\nskyeye-edge: ") + captured.err.startswith("skyeye-edge: ") == 4
+    stems = {f"out/{Path(name).with_suffix('')}" for name in good}
+    drawn = {str(path).partition(".")[0] for path in Path("out").rglob("*.annotated.*")}
+    assert drawn == stems
+    assert {path.parent.name for path in Path("out").rglob("flight.skyeye.srt")} == {"A", "B"}
+
+
+def test_a_folder_named_like_an_image_is_a_folder(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("x.jpg").mkdir()
+    Path("photo.jpg").rename("x.jpg/photo.jpg")
+    shutil.copy("x.jpg/photo.jpg", "outside.jpg")
+    Path("flight.mp4").unlink()
+
+    assert main(["caption", "x.jpg/", *bundle]) == 0
+    assert main(["caption", ".", *bundle]) == 0
+    assert main(["caption", ".", "--recursive", *bundle]) == 0
+
+    named = [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert named == ["x.jpg/photo.jpg", "outside.jpg", "outside.jpg", "x.jpg/photo.jpg"]
+
+
+def test_boxes_below_the_lowest_score_are_left_out(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["ground", "photo.jpg", "--phrase", "sea", *bundle]
+
+    assert [main(command), main([*command, "--min-score", "1"])] == [0, 0]
+
+    found, left_out = capsys.readouterr().out.splitlines()
+    assert found[-1] == ")"  # a box and its score
+    assert left_out == "photo.jpg: sea: uncertain"
+
+
+def test_the_device_that_is_asked_for_is_insisted_on(
+    folder: Path, bundle: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    if has_cuda():
+        pytest.skip("there is a GPU")
+
+    assert main(["caption", "photo.jpg", "--device", "cpu", "--threads", "1", *bundle]) == 0
+    assert main(["caption", "photo.jpg", "--device", "cuda", *bundle]) == 1
+    assert "cuda" in capsys.readouterr().err.lower()
 
 
 @pytest.mark.parametrize(
@@ -225,7 +389,7 @@ def test_a_truncated_video_is_answered_as_far_as_it_goes_and_ends_with_1(
     assert captured.out != ""
     assert "damaged or cut short" in captured.err
     assert "Traceback" not in captured.err
-    assert Path("cut.vtt").exists()
+    assert Path("cut.skyeye.vtt").exists()
 
 
 def test_an_output_folder_that_cannot_be_is_one_clear_line_and_2(
@@ -283,31 +447,31 @@ def test_interrupting_leaves_valid_files_and_resume_finishes_them(
 ) -> None:
     command = ["caption", "flight.mp4", "--every", "0", "-o", "out", "--quiet", *bundle]
     job = start(*command)
-    wait_for(lambda: lines_of(folder / "out/flight.jsonl") > 2)
+    wait_for(lambda: lines_of(folder / "out/flight.skyeye.jsonl") > 2)
     job.send_signal(signal.SIGINT)
     _, err = job.communicate(timeout=20)
 
     assert (job.returncode, "Traceback" in err) == (130, False)
-    events = [json.loads(line) for line in Path("out/flight.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in Path("out/flight.skyeye.jsonl").read_text().splitlines()]
     assert events[-1]["type"] == "summary"
-    assert Path("out/flight.vtt").read_text().startswith("WEBVTT")
+    assert Path("out/flight.skyeye.vtt").read_text().startswith("WEBVTT")
 
     assert main([*command, "--resume"]) == 0
-    summary = json.loads(Path("out/flight.jsonl").read_text().splitlines()[-1])
+    summary = json.loads(Path("out/flight.skyeye.jsonl").read_text().splitlines()[-1])
     assert summary["received"] == summary["answered"] > len(events)
 
 
 def test_a_killed_run_is_resumed(folder: Path, bundle: list[str], start: Start) -> None:
     command = ["caption", "flight.mp4", "--every", "0", "-o", "out", "--quiet", *bundle]
     job = start(*command)
-    wait_for(lambda: lines_of(folder / "out/flight.jsonl") > 2)
+    wait_for(lambda: lines_of(folder / "out/flight.skyeye.jsonl") > 2)
     job.kill()
     job.wait()
-    before = lines_of(folder / "out/flight.jsonl")
+    before = lines_of(folder / "out/flight.skyeye.jsonl")
 
     assert main([*command, "--resume"]) == 0
 
-    events = [json.loads(line) for line in Path("out/flight.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in Path("out/flight.skyeye.jsonl").read_text().splitlines()]
     frames = [event["frames"][0] for event in events if event["type"] == "answer"]
     assert frames == list(range(len(frames)))
     assert len(frames) >= before - 1
@@ -318,15 +482,17 @@ def test_a_second_run_into_the_same_file_is_refused_and_the_first_goes_on(
 ) -> None:
     command = ["caption", "flight.mp4", "--every", "0", "-o", "out", "--quiet", *bundle]
     first = start(*command)
-    wait_for(lambda: lines_of(folder / "out/flight.jsonl") > 2)
+    wait_for(lambda: lines_of(folder / "out/flight.skyeye.jsonl") > 2)
 
     assert [main(command), main([*command, "--resume"])] == [2, 2]
 
     assert first.poll() is None
-    assert capsys.readouterr().err.count("flight.jsonl: another run is writing this file") == 2
+    assert (
+        capsys.readouterr().err.count("flight.skyeye.jsonl: another run is writing this file") == 2
+    )
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=20)
-    events = [json.loads(line) for line in Path("out/flight.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in Path("out/flight.skyeye.jsonl").read_text().splitlines()]
     frames = [event["frames"][0] for event in events if event["type"] == "answer"]
     assert frames == list(range(len(frames)))
 

@@ -34,11 +34,11 @@ def words(text: str) -> list[str]:
 def test_pysubs2_reads_one_subtitle_per_caption_at_its_time(
     suffix: str, written: Path, demo_clip: Path
 ) -> None:
-    lines = (written / f"{demo_clip.stem}.jsonl").read_text("utf-8").splitlines()
+    lines = (written / f"{demo_clip.stem}.skyeye.jsonl").read_text("utf-8").splitlines()
     events = [event for event in map(parse_event, lines) if isinstance(event, AnswerEvent)]
     captions = [(event.time, event.results[0].text.strip()) for event in events]
 
-    subtitles = pysubs2.load(str(written / f"{demo_clip.stem}.{suffix}"))
+    subtitles = pysubs2.load(str(written / f"{demo_clip.stem}.skyeye.{suffix}"))
 
     assert [each.start for each in subtitles] == [round(time * 1000) for time, _ in captions]
     assert all(each.end > each.start for each in subtitles)

@@ -38,9 +38,10 @@ def test_building_the_parser_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_is_the_packages(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["--version"])
+        main([option])
 
     assert (ended.value.code, capsys.readouterr().out) == (0, f"skyeye-edge {__version__}\n")
 
@@ -59,7 +60,19 @@ def test_every_help_page_ends_in_two_commands(
     assert all(line.startswith(f"  skyeye-edge {name}") for line in lines[-2:])
 
 
-@pytest.mark.parametrize("argv", [[], ["fly"], ["caption"], ["caption", "a.mp4", "--every", "-1"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["fly"],
+        ["caption"],
+        ["caption", "a.mp4", "--every", "-1"],
+        ["caption", "a.mp4", "--threads", "0"],
+        ["caption", "a.mp4", "--device", "tpu"],
+        ["caption", "a.mp4", "--min-score", "1.5"],
+        ["caption", "a.mp4", "-f", "doc"],
+    ],
+)
 def test_a_request_that_cannot_be_read_ends_with_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         build_parser().parse_args(argv)
@@ -95,7 +108,7 @@ def test_a_wrong_request_is_one_line_and_2_before_anything_heavy_is_loaded(
     assert captured.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("names", [("a/flight.mp4", "b/flight.mov"), ("p.jpg", "p.png")])
+@pytest.mark.parametrize("names", [("a/flight.mp4", "b/FLIGHT.mov"), ("p.jpg", "p.png")])
 def test_inputs_that_would_overwrite_each_others_outputs_are_refused(
     names: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,7 +117,7 @@ def test_inputs_that_would_overwrite_each_others_outputs_are_refused(
         (tmp_path / name).touch()
 
     assert main(["caption", "--annotate", *(str(tmp_path / name) for name in names)]) == 2
-    assert "are called" in capsys.readouterr().err
+    assert "2 of the inputs would be written there" in capsys.readouterr().err
 
 
 def test_warnings_of_our_modules_are_shown_unless_the_user_wants_quiet(
