@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -73,17 +73,17 @@ class Vocabulary:
 
 def task_automaton(task: Task, vocabulary: Vocabulary, spec: ModelSpec) -> Automaton | None:
     """The automaton of a task's answer, shared between questions; None where it is free text."""
-    bins, absent = spec.boxes.bins, spec.boxes.absent
+    boxes, absent = (spec.boxes.bins, spec.boxes.min_size), spec.boxes.absent
     match task:
         case Ground():
-            return vocabulary._automaton_of(("{",), (absent,) if absent else (), "", "", bins)
+            return vocabulary._automaton_of(("{",), (absent,) if absent else (), "", "", boxes)
         case Detect(name=name):
             opening, head = (f"<p>{name}</p>", " {")
             if absent:
-                return vocabulary._automaton_of((opening + head,), (absent,), "", "<delim>{", bins)
-            return vocabulary._automaton_of((head,), (), opening, "<delim>{", bins)
+                return vocabulary._automaton_of((opening + head,), (absent,), "", "<delim>{", boxes)
+            return vocabulary._automaton_of((head,), (), opening, "<delim>{", boxes)
         case Classify(names=names):
-            return vocabulary._automaton_of((), names, "", "", bins)
+            return vocabulary._automaton_of((), names, "", "", boxes)
         case _:
             return None
 
@@ -107,7 +107,7 @@ class Automaton:
         last_words: tuple[str, ...],
         prefix: str,
         again: str,
-        bins: int,
+        boxes: tuple[int, int],
     ) -> None:
         """An automaton for: prefix, then a box word with its box, or one of the last words.
 
@@ -117,11 +117,11 @@ class Automaton:
             last_words: complete answers.
             prefix: written first, as the tokenizer encodes it; none of its tokens is chosen.
             again: what stands between two boxes, `{` included; empty: one box is all.
-            bins: the largest coordinate.
+            boxes: the largest coordinate, and how far apart the edges of a box are at least.
         """
         self._vocabulary = vocabulary
         self._prefix = tuple(vocabulary.encode(prefix)) if prefix else ()
-        self._bins = bins
+        self._bins, self._min_size = boxes
         self._again = again
         spaces = ("", " ") if vocabulary.dummy_prefix and not prefix else ("",)
         begin = {space + word: True for word in box_words for space in spaces}
@@ -147,15 +147,24 @@ class Automaton:
             if len(corners) == 4:
                 return {ord("}"): _Place("again")}
             return {ord("<"): _Place("box", b"<", corners)}
-        lowest, digits = _lowest(corners), read[1:]
+        lowest, highest = self._range(corners)
+        digits = read[1:]
         moves = {
             digit: _Place("box", read + bytes([digit]), corners)
             for digit in b"0123456789"
-            if _largest(digits + bytes([digit]), self._bins) >= lowest
+            if _largest(digits + bytes([digit]), highest) >= lowest
         }
         if digits and int(digits) >= lowest:
             moves[ord(">")] = _Place("box", b"", (*corners, int(digits)))
         return moves
+
+    def _range(self, corners: tuple[int, ...]) -> tuple[int, int]:
+        """The next coordinate's least and largest value: x2 follows x1, y2 follows y1."""
+        match corners:
+            case (first, _) | (_, first, _):
+                return first + self._min_size, self._bins
+            case _:
+                return 0, self._bins - self._min_size
 
     def _walk(self, place: _Place, piece: bytes) -> _Place:
         for byte in piece:
@@ -166,7 +175,8 @@ class Automaton:
         memo = self._memo
         key: tuple[object, ...] = (place,)
         if place.part != "opening":  # boxes are the same after every name
-            memo, key = self._vocabulary._box_memo, (self._bins, self._again, *self._matters(place))
+            kind = (self._bins, self._min_size, self._again)
+            memo, key = self._vocabulary._box_memo, (*kind, *self._matters(place))
         found = memo.get(key)
         if found is None:
             found = memo[key] = self._search(place)
@@ -175,7 +185,7 @@ class Automaton:
     def _matters(self, place: _Place) -> tuple[object, ...]:
         if self._vocabulary.spans_coordinates:
             return (place,)
-        return (place.part, place.read, len(place.corners), _lowest(place.corners))
+        return (place.part, place.read, len(place.corners), self._range(place.corners))
 
     def _search(self, place: _Place) -> TokenIds:
         """Tokens whose whole text can follow, found by halving the sorted pieces byte by byte."""
@@ -250,17 +260,6 @@ def _word_moves(part: str, words: Mapping[str, bool]) -> dict[_Place, dict[int, 
             there = _Place("box") if ends_in_box else _Place(part, after)
             moves.setdefault(_Place(part, text[:length]), {})[byte] = there
     return moves
-
-
-def _lowest(corners: Iterable[int]) -> int:
-    """The least value of the next coordinate: x2 is not left of x1, y2 not above y1."""
-    match tuple(corners):
-        case (x1, _):
-            return x1
-        case (_, y1, _):
-            return y1
-        case _:
-            return 0
 
 
 def _largest(digits: bytes, bins: int) -> int:

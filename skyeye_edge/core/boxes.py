@@ -23,10 +23,13 @@ class BoxSpec:
     labels: BoxLabels = "rounded"  # the rule that made the training labels
     absent: str = ""  # what a model answers when nothing is there; empty: it never learnt to
     format: Literal["minigptv2"] = "minigptv2"
+    min_size: int = 0  # bins that a box is wide and high at least; 0: boxes of no area are legal
 
     def __post_init__(self) -> None:
         if self.bins < 1 or self.labels not in ("rounded", "truncated"):
             raise InputError(f"boxes: bins {self.bins}, labels {self.labels!r} are not known")
+        if not 0 <= self.min_size <= self.bins:
+            raise InputError(f"boxes: min_size {self.min_size} is not from 0 to {self.bins} bins")
         if self.absent != self.absent.strip() or set(self.absent) & set("{<"):
             raise InputError(
                 f"boxes: absent {self.absent!r} must be plain words, no marks of the box syntax"
@@ -63,15 +66,16 @@ def dequantise(step: int, size: int, boxes: BoxSpec) -> float:
 
 
 def box_bins(box: XYXY, size: Size, boxes: BoxSpec) -> Bins:
-    """The four bins of a pixel box."""
-    width, height = size
-    x1, y1, x2, y2 = box
-    return (
-        quantise(x1, width, boxes),
-        quantise(y1, height, boxes),
-        quantise(x2, width, boxes),
-        quantise(y2, height, boxes),
-    )
+    """The four bins of a pixel box; one that is smaller than the model can say is made wider."""
+    (x1, y1, x2, y2), (width, height) = box, size
+    left, right = _apart(quantise(x1, width, boxes), quantise(x2, width, boxes), boxes)
+    top, bottom = _apart(quantise(y1, height, boxes), quantise(y2, height, boxes), boxes)
+    return left, top, right, bottom
+
+
+def _apart(low: int, high: int, boxes: BoxSpec) -> tuple[int, int]:
+    high = max(high, min(boxes.bins, low + boxes.min_size))
+    return min(low, high - boxes.min_size), high
 
 
 def box_text(box: XYXY, size: Size, boxes: BoxSpec) -> str:
@@ -112,6 +116,7 @@ def parse_boxes(text: str) -> ParsedBoxes:
 
 
 def is_box(bins: Bins, boxes: BoxSpec) -> bool:
-    """True if bins read from free text are in range and not swapped."""
+    """True if bins that were read are in range, not swapped, and as far apart as they must be."""
     x1, y1, x2, y2 = bins
-    return x1 <= x2 <= boxes.bins and y1 <= y2 <= boxes.bins
+    far = boxes.min_size
+    return x1 + far <= x2 <= boxes.bins and y1 + far <= y2 <= boxes.bins

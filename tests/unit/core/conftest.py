@@ -91,6 +91,7 @@ def manifest_values() -> dict[str, Any]:
         "prompt": {"template": "minigptv2", "train_form": "infer", "infer_form": "infer"},
         "boxes": {
             "bins": 100, "labels": "rounded", "absent": "not in the image", "format": "minigptv2",
+            "min_size": 1,
         },
         "tasks": ["caption"], "licences": ["none"],
         "provenance": {"checkpoint_sha256": "00", "tools": {}, "recipe": {}, "data": []},

@@ -66,8 +66,9 @@ VOCABULARIES = {
 names = st.sampled_from(sorted(VOCABULARIES))
 
 
-def model(bins: int = 100, absent: str = ABSENT) -> ModelSpec:
-    return ModelSpec(VisionSpec(112, 16, 256), boxes=BoxSpec(bins=bins, absent=absent))
+def model(bins: int = 100, absent: str = ABSENT, min_size: int = 0) -> ModelSpec:
+    boxes = BoxSpec(bins=bins, absent=absent, min_size=min_size)
+    return ModelSpec(VisionSpec(112, 16, 256), boxes=boxes)
 
 
 def automaton_of(task: Any, words: Vocabulary, spec: ModelSpec) -> Automaton:
@@ -110,10 +111,12 @@ def shown(state: State, words: Vocabulary) -> set[bytes | None]:
 @settings(max_examples=150, deadline=None)
 @given(
     name=names, bins=st.sampled_from([7, 100, 1000]), absent=st.sampled_from(["", ABSENT]),
-    seed=st.integers(0, 10**9),
+    min_size=st.integers(0, 3), seed=st.integers(0, 10**9),
 )  # fmt: skip
-def test_every_grounding_is_a_box_or_absent(name: str, bins: int, absent: str, seed: int) -> None:
-    words, spec = VOCABULARIES[name], model(bins, absent)
+def test_every_grounding_is_a_box_or_absent(
+    name: str, bins: int, absent: str, min_size: int, seed: int
+) -> None:
+    words, spec = VOCABULARIES[name], model(bins, absent, min_size)
 
     text = text_of(automaton_of(Ground("a boat"), words, spec), words, seed)
 
@@ -126,12 +129,13 @@ def test_every_grounding_is_a_box_or_absent(name: str, bins: int, absent: str, s
 @settings(max_examples=150, deadline=None)
 @given(
     name=names, bins=st.sampled_from([7, 100]), absent=st.sampled_from(["", ABSENT]),
-    target=st.sampled_from(["a", "big <0> hall", "é", "été </p"]), seed=st.integers(0, 10**9),
+    target=st.sampled_from(["a", "big <0> hall", "é", "été </p"]), min_size=st.integers(0, 3),
+    seed=st.integers(0, 10**9),
 )  # fmt: skip
 def test_every_detection_names_the_object_and_its_boxes(
-    name: str, bins: int, absent: str, target: str, seed: int
+    name: str, bins: int, absent: str, target: str, min_size: int, seed: int
 ) -> None:
-    words, spec = VOCABULARIES[name], model(bins, absent)
+    words, spec = VOCABULARIES[name], model(bins, absent, min_size)
 
     text = text_of(automaton_of(Detect(target), words, spec), words, seed)
 
@@ -160,34 +164,40 @@ def test_every_classification_is_one_of_the_names(name: str, classes: list[str],
     assert text in {space + label for label in classes for space in ("", " ")}
 
 
-def good_answers(bins: int) -> list[bytes]:
+def good_answers(bins: int, min_size: int) -> list[bytes]:
     """All groundings there are, spelt out."""
-    pairs = [(low, high) for low, high in product(range(bins + 1), repeat=2) if low <= high]
+    edges = product(range(bins + 1), repeat=2)
+    pairs = [(low, high) for low, high in edges if low + min_size <= high]
     boxes = [f"{{<{x1}><{y1}><{x2}><{y2}>}}" for (x1, x2), (y1, y2) in product(pairs, pairs)]
     return [answer.encode() for answer in [*boxes, ABSENT]]
 
 
 @pytest.fixture(scope="module")
-def beginnings() -> set[bytes]:
-    """Every text that some grounding with 12 bins begins with."""
-    return {answer[:end] for answer in good_answers(12) for end in range(len(answer) + 1)}
+def beginnings() -> dict[int, set[bytes]]:
+    """Every text that some grounding with 12 bins begins with, by least size."""
+    return {
+        size: {answer[:end] for answer in good_answers(12, size) for end in range(len(answer) + 1)}
+        for size in (0, 1, 3)
+    }
 
 
 @settings(max_examples=200, deadline=None)
 @given(
-    name=st.sampled_from(["whole numbers", "pieces over two numbers"]), seed=st.integers(0, 10**9)
+    name=st.sampled_from(["whole numbers", "pieces over two numbers"]),
+    min_size=st.sampled_from([0, 1, 3]),
+    seed=st.integers(0, 10**9),
 )
 def test_a_token_is_allowed_exactly_if_a_good_answer_goes_on_with_it(
-    beginnings: set[bytes], name: str, seed: int
+    beginnings: dict[int, set[bytes]], name: str, min_size: int, seed: int
 ) -> None:
-    words, spec = VOCABULARIES[name], model(bins=12)
+    words, spec = VOCABULARIES[name], model(12, ABSENT, min_size)
     path = list(walk(automaton_of(Ground("a boat"), words, spec), words, seed))
     state, _ = path[seed % len(path)]
     text = b"".join(words.pieces[token] or b"" for _, token in path[: seed % len(path)])
 
     texts = {words.pieces[token] for token in state.allowed() if token != words.end}
 
-    fitting = {piece for piece in words.pieces if piece and text + piece in beginnings}
+    fitting = {piece for piece in words.pieces if piece and text + piece in beginnings[min_size]}
     assert texts == fitting
     assert (words.end in state.allowed()) == (text.endswith(b"}") or text == ABSENT.encode())
 
@@ -211,6 +221,38 @@ def test_digits_follow_the_corner_before(text: str, pieces: set[int]) -> None:
     state = after(automaton_of(Ground("a boat"), words, model()), text, words)
 
     assert shown(state, words) == {bytes([piece]) for piece in pieces}
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        pytest.param("{<9", set(b"0123456789>"), id="99 is the last left edge"),
+        pytest.param("{<10", set(b">"), id="100 leaves no room for a right edge"),
+        pytest.param("{<57><3><5", set(b"89"), id="57 itself is no right edge"),
+        pytest.param("{<99><3><1", set(b"0"), id="the right edge can only be 100"),
+        pytest.param("{<57><3><60><", set(b"456789123"), id="y2 from 4 on"),
+    ],
+)
+def test_a_box_has_an_area_where_the_model_says_so(text: str, pieces: set[int]) -> None:
+    words = vocabulary(CHARACTERS, dummy_prefix=False)
+
+    state = after(automaton_of(Ground("a boat"), words, model(min_size=1)), text, words)
+
+    assert shown(state, words) == {bytes([piece]) for piece in pieces}
+
+
+def test_whole_numbers_leave_room_for_an_area() -> None:
+    words = VOCABULARIES["whole numbers"]
+    state = automaton_of(Ground("a boat"), words, model(min_size=1)).start()
+    state = state.advance(words.pieces.index(b"{"))
+
+    left = {piece for piece in shown(state, words) if piece and piece.endswith(b">")}
+    for text in (b"<57>", b"<3>"):
+        state = state.advance(words.pieces.index(text))
+    right = {piece for piece in shown(state, words) if piece and piece.endswith(b">")}
+
+    assert left == {f"<{step}>".encode() for step in range(100)}
+    assert right == {f"<{step}>".encode() for step in range(58, 101)}
 
 
 def test_whole_numbers_follow_the_corner_before() -> None:

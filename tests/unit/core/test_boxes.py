@@ -53,6 +53,28 @@ def test_order_is_kept(edges: list[float], size: int, spec: BoxSpec) -> None:
     assert quantise(low, size, spec) <= quantise(high, size, spec)
 
 
+@given(
+    corners=st.tuples(*[st.floats(0, 1)] * 4), bins=st.sampled_from([7, 100]),
+    min_size=st.integers(0, 7),
+)  # fmt: skip
+def test_a_box_is_never_written_smaller_than_the_model_may_answer(
+    corners: tuple[float, float, float, float], bins: int, min_size: int
+) -> None:
+    spec = BoxSpec(bins=bins, min_size=min_size)
+    x1, x2 = sorted((corners[0], corners[2]))
+    y1, y2 = sorted((corners[1], corners[3]))
+
+    written = box_bins((x1, y1, x2, y2), (1, 1), spec)
+
+    assert is_box(written, spec)
+
+
+@pytest.mark.parametrize("min_size", [-1, 101])
+def test_a_least_size_that_no_box_can_have_is_refused(min_size: int) -> None:
+    with pytest.raises(InputError, match="min_size"):
+        BoxSpec(min_size=min_size)
+
+
 @given(edge=st.floats(-1e9, 1e9), size=sizes, spec=specs)
 def test_edges_outside_the_image_stay_in_range(edge: float, size: int, spec: BoxSpec) -> None:
     step = quantise(edge, size, spec)

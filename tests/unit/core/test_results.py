@@ -71,6 +71,18 @@ def test_a_grounding_says_how_it_went(
     assert result.tokens == tuple(range(len(text)))
 
 
+@pytest.mark.parametrize("text", ["{<5><5><5><5>}", "{<5><5><5><9>}", "{<5><5><9><5>}"])
+@pytest.mark.parametrize("task", [Ground("a boat"), Detect("boat"), Describe(boxes=True)], ids=str)
+def test_a_box_without_area_is_no_answer_where_the_model_says_so(task: Task, text: str) -> None:
+    reply = said(f"<p>boat</p> {text}")
+
+    strict = parse_reply(task, reply, SIZE, BoxSpec(min_size=1))
+    published = parse_reply(task, reply, SIZE, BoxSpec())
+
+    assert strict.outcome == "unreadable"
+    assert published.outcome in ("found", "text")
+
+
 def test_a_model_without_a_word_for_absent_never_says_absent() -> None:
     result = parse_reply(Ground("a boat"), said(ABSENT), SIZE, BoxSpec())
 
