@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -108,6 +109,19 @@ def tiny(tiny_bundle: Path) -> Iterator[Model]:
     import skyeye_edge as sky
 
     with sky.load(tiny_bundle) as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def tiny_for_clips(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """The same model, whose manifest allows clips of four frames."""
+    import skyeye_edge as sky
+
+    folder = tmp_path_factory.mktemp("clips") / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"frames": 4}), "utf-8")
+    with sky.load(folder) as model:
         yield model
 
 

@@ -22,6 +22,7 @@ _VISION_ORDER = {
     "cuda": ("fp16", "fp32", "int8"),
     "tensorrt": ("fp16", "fp32"),
 }
+_PLACED = ("vision", "prompt", "boxes", "context")  # parts of the spec with a place of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Manifest:
             },
             "prompt": spec["prompt"],
             "boxes": spec["boxes"],
-            **self.spec.scores.to_json(),
+            **{key: value for key, value in spec.items() if key not in _PLACED},
             "tasks": list(self.tasks),
             "licences": list(self.licences),
             "provenance": dict(self.provenance),

@@ -35,10 +35,10 @@ class TextResult:
 
     task: TextTask
     outcome: TextOutcome
-    text: str
+    text: str  # words only, never marks of the box syntax
     question: str = ""  # of Ask
     box: XYXY | None = None  # of Identify
-    phrases: tuple[tuple[str, tuple[Box, ...]], ...] = ()  # of Describe(boxes=True)
+    phrases: tuple[tuple[str, tuple[Box, ...]], ...] = ()  # parts of the text that have boxes
     tokens: tuple[int, ...] = ()
     stopped: Stopped = "end"
     score: float = 1.0  # mean probability of the tokens
@@ -139,34 +139,72 @@ def parse_reply(
             label = _label(text, names) if stopped == "end" else ""
             said = "text" if label else _wordless(stopped)
             return ClassifyResult(label, said, text, tokens, stopped, _text_score(reply))
-        case Describe(boxes=True):
-            return _described(reply, text, size, boxes)
         case Caption():
-            return _words("caption", reply, text)
+            return _words("caption", reply, size, boxes, scores)
         case Describe():
-            return _words("describe", reply, text)
+            return _words("describe", reply, size, boxes, scores, with_boxes=task.boxes)
         case Identify(box=box):
-            return _words("identify", reply, text, box=box)
+            return _words("identify", reply, size, boxes, scores, box=box)
         case Ask(question=question):
-            return _words("ask", reply, text, question=question)
+            return _words("ask", reply, size, boxes, scores, question=question)
+
+
+_PHRASE = re.compile(rf"<p>(.*?)</p> ?({BOX_TEXT.pattern}(?:<delim>{BOX_TEXT.pattern})*)")
+_MARKS = re.compile(
+    r"\{?(?:<[0-9]{1,4}>)+\}?|</?p>|<delim>"  # whole ones, of broken boxes too
+    r"|\{<?[0-9]*$|<(?:[0-9]{1,4}|/?p?|d[elim]{0,4})$"  # and one that the token limit broke off
+)
+_BEGUN = re.compile(r"\{(<|$)")  # other braces are words
 
 
 def _words(
     task: TextTask,
     reply: Reply,
-    text: str,
+    size: Size,
+    boxes: BoxSpec,
+    scores: ScoreSpec,
     *,
+    with_boxes: bool = False,
     question: str = "",
     box: XYXY | None = None,
-    phrases: tuple[tuple[str, tuple[Box, ...]], ...] = (),
-    readable: bool = True,
 ) -> TextResult:
-    outcome: TextOutcome = "text"
+    """Free text: whatever was asked, a model may put boxes into it, which are no words.
+
+    An answer to another task than Describe(boxes=True) that is nothing but phrases with boxes is
+    none: the model has answered what was not asked.
+    """
+    line = _line(reply)
+    broken = reply.stopped == "end" and _BEGUN.search(BOX_TEXT.sub("", line.rstrip()))
+    readable = not broken and all(is_box(bins, boxes) for bins in parse_boxes(line).corners)
+    phrases = _phrases(reply, line, size, boxes, scores) if readable else ()
+    text = _plain(reply.text)
+    if phrases and not with_boxes and not re.search(r"\w", _plain(_PHRASE.sub(" ", reply.text))):
+        text = ""
+    said: TextOutcome = "text"
     if reply.stopped == "length" or not text or not readable:
-        outcome = _wordless(reply.stopped)
+        said = _wordless(reply.stopped)
     return TextResult(
-        task, outcome, text, question, box, phrases, reply.ids, reply.stopped, _text_score(reply)
+        task, said, text, question, box, phrases, reply.ids, reply.stopped, _text_score(reply)
     )
+
+
+def _phrases(
+    reply: Reply, line: str, size: Size, boxes: BoxSpec, scores: ScoreSpec
+) -> tuple[tuple[str, tuple[Box, ...]], ...]:
+    phrases = []
+    for found in _PHRASE.finditer(line):
+        phrase = found[1].encode("latin-1").decode("utf-8", "replace").strip()
+        places = _boxes_in(reply, line, *found.span(2), size, boxes)
+        phrases.append((phrase, tuple(box for box in places if box.score >= scores.min_score)))
+    return tuple(phrases)
+
+
+def _plain(text: str) -> str:
+    """The words of a text; one without marks stays as it is, but for the space around it."""
+    words = _MARKS.sub(" ", text)
+    if words == text:
+        return text.strip()
+    return re.sub(r" ([.,;:!?])", r"\1", " ".join(words.split()))
 
 
 def _wordless(stopped: Stopped) -> TextOutcome:
@@ -179,23 +217,6 @@ def _label(text: str, names: Sequence[str]) -> str:
     alike = [name for name in names if name.strip().casefold() in said]
     exact = [name for name in alike if name.strip() == text]
     return (exact or alike or [""])[0]
-
-
-_PHRASE = re.compile(rf"<p>(.*?)</p> ?({BOX_TEXT.pattern}(?:<delim>{BOX_TEXT.pattern})*)")
-
-
-def _described(reply: Reply, text: str, size: Size, boxes: BoxSpec) -> TextResult:
-    line = _line(reply)
-    parsed = parse_boxes(line)
-    readable = all(is_box(bins, boxes) for bins in parsed.corners)
-    if not readable or (not parsed.complete and reply.stopped == "end"):
-        return _words("describe", reply, text, readable=False)
-    phrases = []
-    for found in _PHRASE.finditer(line):
-        phrase = found[1].encode("latin-1").decode("utf-8", "replace").strip()
-        places = _boxes_in(reply, line, *found.span(2), size, boxes)
-        phrases.append((phrase, tuple(places)))
-    return _words("describe", reply, text, phrases=tuple(phrases))
 
 
 _Read = tuple[BoxOutcome, tuple[Box, ...], float]

@@ -73,11 +73,31 @@ class ModelSpec:
     boxes: BoxSpec = field(default_factory=BoxSpec)
     context: int = 2048  # positions the language model was made for
     scores: ScoreSpec = field(default_factory=ScoreSpec)
+    frames: int = 0  # of the longest clip it was trained on; 0: not stated, so any number may come
+
+    def __post_init__(self) -> None:
+        if self.frames < 0:
+            raise InputError(f"frames {self.frames}: give the number of frames of a clip")
+
+    def check_frames(self, number: int) -> None:
+        """Refuse a clip that is longer than those the model knows.
+
+        Raises:
+            InputError: `number` frames are more than it was trained on.
+        """
+        if self.frames and number > self.frames:
+            known = f"clips of up to {self.frames} frames" if self.frames > 1 else "single images"
+            raise InputError(
+                f"a clip of {number} frames, but this model was trained on {known}, and its answer "
+                f"would mean nothing; ask about {self.frames} of them, evenly spaced"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, as they stand in `skyeye.json`."""
         values = asdict(self)
         del values["scores"]  # its parts stand beside the others
+        if not self.frames:
+            del values["frames"]
         return values | self.scores.to_json()
 
     @classmethod
@@ -104,6 +124,7 @@ class ModelSpec:
                 boxes=BoxSpec(**_known(BoxSpec, values["boxes"])),
                 context=int(values["context"]),
                 scores=ScoreSpec.from_json(values),
+                frames=int(values.get("frames", 0)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"model specification: {error!r} is missing or wrong") from error

@@ -101,8 +101,13 @@ ONE_FRAME_TASKS = (Ground, Detect, Identify)  # a box belongs to one frame, not 
 
 
 def task_name(task: Task) -> str:
-    """The lower-case word of a task in events and manifests."""
+    """The lower-case word of a task in events."""
     return type(task).__name__.lower()
+
+
+def task_entry(task: Task) -> str:
+    """The word of a task in the list of what a model can do; boxes in a description are a skill."""
+    return "describe_boxes" if task == Describe(boxes=True) else task_name(task)
 
 
 def with_min_score(task: Task, min_score: float | None) -> Task:

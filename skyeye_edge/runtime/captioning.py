@@ -148,6 +148,7 @@ def caption_file(
         SkyEyeError: the disk is full.
     """
     check_tasks(tasks, clip)
+    model.spec.check_frames(clip)
     source = open_source(video)
     if outputs.annotated is not None and not isinstance(source, FileSource):
         raise InputError(f"{video}: only a video can be annotated; leave --annotate out for images")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from skyeye_edge.core.boxes import XYXY, Box, BoxSpec, Size
+from skyeye_edge.core.boxes import XYXY, Box
 from skyeye_edge.core.frame import Frame
+from skyeye_edge.core.prompt import Turn
 from skyeye_edge.core.results import (
     ClassifyResult,
     DetectResult,
     GroundResult,
     TaskResult,
     TextResult,
-    format_answer,
 )
 from skyeye_edge.core.tasks import (
     Ask,
@@ -40,14 +40,14 @@ class Chat:
     def __init__(
         self,
         answer: Callable[[Question], Answer],
-        boxes: BoxSpec,
         frames: tuple[Frame, ...],
         temperature: float,
         seed: int,
     ) -> None:
-        self._answer, self._boxes, self._frames = answer, boxes, frames
+        self._answer, self._frames = answer, frames
         self._temperature, self._seed = temperature, seed
         self._said: list[tuple[Task, TaskResult]] = []
+        self._turns: list[Turn] = []
 
     @property
     def history(self) -> tuple[tuple[Task, TaskResult], ...]:
@@ -84,23 +84,17 @@ class Chat:
         return self._tell(Ask(question), TextResult)
 
     def _tell(self, task: Task, kind: type[_Result]) -> _Result:
-        size = self._frames[-1].size
-        turns = tuple((asked, _remembered(said, size, self._boxes)) for asked, said in self._said)
         question = Question(
             self._frames,
             (task,),
-            history=turns,
+            history=tuple(self._turns),
             temperature=self._temperature,
-            seed=self._seed + len(turns),  # else every answer would meet the same chance
+            seed=self._seed + len(self._turns),  # else every answer would meet the same chance
         )
-        (result,) = self._answer(question).results
+        answer = self._answer(question)
+        (result,), (reply,) = answer.results, answer.replies
         assert isinstance(result, kind)
         self._said.append((task, result))
+        # Its own words, marks of boxes and all: a result leaves out what users do not want to see.
+        self._turns.append((task, reply.text.strip()))
         return result
-
-
-def _remembered(result: TaskResult, size: Size, boxes: BoxSpec) -> str:
-    """What the model is told it said; where that could not be read, its own words."""
-    if result.outcome in ("cut", "unreadable"):
-        return result.text
-    return format_answer(result, size, boxes)

@@ -39,6 +39,7 @@ from skyeye_edge.core.tasks import (
     Identify,
     Task,
     check_tasks,
+    task_entry,
     with_min_score,
 )
 from skyeye_edge.runtime.engine import Answer, Engine, Question
@@ -134,6 +135,7 @@ class Model:
             vision.close()
             raise
         self._backend = vision.backend
+        self._warned_of: set[str] = set()
         vision_entry = self.bundle.manifest.files[self.bundle.vision_file(self._vision_name).name]
         self._engine = Engine(vision, language, self.spec, vision_entry.sha256)
         # A model that nobody closed is closed when it is collected, or at the end of the program.
@@ -203,11 +205,21 @@ class Model:
         return list(self.answer(question).results)
 
     def answer(self, question: Question) -> Answer:
-        """Results, replies and timing of one question."""
+        """Results, replies and timing of one question.
+
+        Raises:
+            InputError: it is about more frames than the model was trained on.
+        """
         return self.submit(question).result()
 
     def submit(self, question: Question) -> Future[Answer]:
-        """The answer to come; questions are taken in the order in which they were handed over."""
+        """The answer to come; questions are taken in the order in which they were handed over.
+
+        Raises:
+            InputError: as for `answer`.
+        """
+        self.spec.check_frames(len(question.frames))
+        self._warn_of_unknown(question.tasks)
         return self._engine.submit(question)
 
     def replies(
@@ -215,7 +227,8 @@ class Model:
     ) -> list[Reply]:
         """The raw replies that `run` reads its results from, one per task; for measurements."""
         question = Question(as_frames(image), tuple(tasks), keep_logits=keep_logits)
-        return list(self.answer(question).replies)
+        self.spec.check_frames(len(question.frames))
+        return list(self._engine.answer([question])[0].replies)
 
     def encode(self, image: ImageLike) -> VisualTokens:
         """Visual tokens (N, d) float32 of an image; for measurements."""
@@ -232,7 +245,9 @@ class Model:
         from skyeye_edge.runtime.chat import Chat
 
         self._engine.check_open()
-        return Chat(self.answer, self.spec.boxes, as_frames(image), temperature, seed)
+        frames = as_frames(image)
+        self.spec.check_frames(len(frames))
+        return Chat(self.answer, frames, temperature, seed)
 
     def stream(
         self,
@@ -253,7 +268,8 @@ class Model:
             min_score: as for `load`, of the tasks that state none themselves.
 
         Raises:
-            InputError: no task, one that cannot be asked, or no such source.
+            InputError: no task, one that cannot be asked, a clip longer than the model was trained
+                for, or no such source.
             MediaError: the source holds no picture.
         """
         from skyeye_edge.runtime.sources import open_source
@@ -262,6 +278,7 @@ class Model:
         self._engine.check_open()
         check_tasks(tasks, clip)
         check_min_score(min_score)
+        self.spec.check_frames(clip)
         asked = [with_min_score(task, min_score) for task in tasks]
         opened = open_source(source)
         return Stream(self.submit, opened, asked, every, model=self.description, clip=clip)
@@ -270,7 +287,7 @@ class Model:
         """Compute one answer to nothing, so that the first real one is as fast as the rest."""
         side = self.spec.vision.image_size
         frame = Frame(np.zeros((side, side, 3), np.uint8))
-        self.answer(Question((frame,), (Caption(),), max_tokens=2))
+        self._engine.answer([Question((frame,), (Caption(),), max_tokens=2)])
 
     @property
     def description(self) -> dict[str, str]:
@@ -296,6 +313,19 @@ class Model:
     def __reduce__(self) -> tuple[type[Model], tuple[Path | None, Options]]:
         # weights do not travel: the other side opens the bundle itself
         return Model, self._opened_as
+
+    def _warn_of_unknown(self, tasks: Sequence[Task]) -> None:
+        """Say once of each task that the model never learnt it; it is asked all the same."""
+        known = self.bundle.manifest.tasks
+        for entry in dict.fromkeys(task_entry(task) for task in tasks):
+            if known and entry not in known and entry not in self._warned_of:
+                self._warned_of.add(entry)
+                log.warning(
+                    "%s was not trained for %r, and its answers to that mean little; it can: %s",
+                    self.bundle.manifest.name,
+                    entry,
+                    ", ".join(known),
+                )
 
     def _one(
         self, image: Images, task: Task, kind: type[_Result], max_tokens: int | None

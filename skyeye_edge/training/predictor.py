@@ -89,9 +89,11 @@ class CheckpointPredictor:
             keep_logits: keep the scores of every free choice, for parity.
 
         Raises:
-            InputError: a prompt does not fit the context, or a box task is asked of a clip.
+            InputError: a prompt does not fit the context, a box task is asked of a clip, or a clip
+                is longer than those it was trained on.
         """
         images = _read(image)
+        self.spec.check_frames(len(images))
         visual_tokens = self._encode(images)
         return [
             self._answer(task, images, visual_tokens, tuple(history), max_tokens, keep_logits)

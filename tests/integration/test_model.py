@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -23,6 +24,7 @@ from PIL import Image
 import skyeye_edge as sky
 from skyeye_edge.core.events import AnswerEvent
 from skyeye_edge.core.results import ClassifyResult, DetectResult, GroundResult, TextResult
+from skyeye_edge.core.tasks import task_entry
 from skyeye_edge.runtime import Question, as_frame
 
 NAMES = ("harbour", "farmland", "airport")
@@ -108,13 +110,72 @@ def test_many_threads_get_the_answers_that_come_in_turn(tiny: sky.Model) -> None
 
 
 def test_a_clip_is_asked_about_as_one_but_not_for_boxes(
-    tiny: sky.Model, image: Image.Image
+    tiny_for_clips: sky.Model, image: Image.Image
 ) -> None:
-    assert tiny.caption([image, picture(1), picture(2)]).tokens
+    assert tiny_for_clips.caption([image, picture(1), picture(2)]).tokens
     with pytest.raises(sky.InputError, match="clip of 2"):
-        tiny.ground([image, image], "a boat")  # type: ignore[arg-type]
+        tiny_for_clips.ground([image, image], "a boat")  # type: ignore[arg-type]
     with pytest.raises(sky.InputError, match="clip of 2"):
-        tiny.run([image, image], [sky.Detect("boat")])
+        tiny_for_clips.run([image, image], [sky.Detect("boat")])
+
+
+def test_a_clip_longer_than_the_model_knows_is_refused(
+    tiny: sky.Model, tiny_for_clips: sky.Model, image: Image.Image
+) -> None:
+    assert tiny.spec.frames == 1
+    for ask in (tiny.caption, tiny.chat, lambda clip: tiny.run(clip, [sky.Caption()])):
+        with pytest.raises(sky.InputError, match=r"clip of 8 frames.* single images"):
+            ask([image] * 8)
+    assert tiny_for_clips.caption([image] * 4).tokens
+    with pytest.raises(sky.InputError, match=r"clip of 5 frames.* up to 4 frames"):
+        tiny_for_clips.caption([image] * 5)
+
+
+def test_a_task_that_the_model_never_learnt_is_warned_of_once(
+    opened: sky.Model, image: Image.Image, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = set(opened.bundle.manifest.tasks)
+
+    with opened as model, caplog.at_level(logging.WARNING, "skyeye_edge"):
+        for _ in range(2):
+            model.run(
+                image,
+                [sky.Caption(), sky.Describe(), sky.Describe(boxes=True), sky.Detect("car")],
+                max_tokens=2,
+            )
+
+    warned = [record.getMessage() for record in caplog.records]
+    assert {"describe_boxes", "detect"}.isdisjoint(known)
+    assert len(warned) == 2
+    assert "'describe_boxes'" in warned[0]
+    assert "'detect'" in warned[1]
+
+
+def test_every_task_the_packaged_model_lists_is_asked_without_a_warning(
+    opened: sky.Model, image: Image.Image, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks: list[sky.Task] = [
+        sky.Caption(), sky.Describe(), sky.Classify(NAMES), sky.Ground("a boat"),
+        sky.Identify((1, 2, 30, 40)), sky.Ask("why?"),
+    ]  # fmt: skip
+
+    with opened as model, caplog.at_level(logging.WARNING, "skyeye_edge"):
+        model.run(image, tasks, max_tokens=2)
+
+    assert not caplog.records
+    assert opened.bundle.manifest.tasks == tuple(task_entry(task) for task in tasks)
+
+
+def test_boxes_of_the_packaged_model_have_an_area(tiny: sky.Model) -> None:
+    phrases = ["a boat", "the largest block", "the red car", "a road", "the smallest dot"]
+    pictures = [picture(seed) for seed in range(8)]
+
+    hits = [tiny.run(each, [sky.Ground(words) for words in phrases]) for each in pictures]
+
+    boxes = [box.xyxy for hit in hits for result in hit for box in result.boxes]  # type: ignore[union-attr]
+    assert tiny.spec.boxes.min_size == 1
+    assert len(boxes) > 10
+    assert all(x1 + 1 < x2 and y1 + 1 < y2 for x1, y1, x2, y2 in boxes)
 
 
 def test_an_answer_cut_by_the_token_limit_is_not_called_absent(

@@ -86,14 +86,21 @@ def test_what_a_stream_answers_is_what_a_call_answers(tiny: Model, demo_clip: Pa
     assert event.results == tuple(tiny.run(frame, [Caption()]))
 
 
-def test_several_frames_are_asked_about_as_one_clip(tiny: Model, demo_clip: Path) -> None:
-    with tiny.stream(demo_clip, SHORT, every=1.0, clip=3) as stream:
+def test_several_frames_are_asked_about_as_one_clip(tiny_for_clips: Model, demo_clip: Path) -> None:
+    with tiny_for_clips.stream(demo_clip, SHORT, every=1.0, clip=3) as stream:
         events = list(stream)
 
     answers = [event for event in events if isinstance(event, AnswerEvent)]
     assert {len(event.frames) for event in answers[:-1]} == {3}
     assert 1 <= len(answers[-1].frames) <= 3
     check_sums(events)
+
+
+def test_a_clip_longer_than_the_model_knows_is_refused_before_the_stream_begins(
+    tiny_for_clips: Model, demo_clip: Path
+) -> None:
+    with pytest.raises(InputError, match=r"clip of 5 frames.* up to 4 frames"):
+        tiny_for_clips.stream(demo_clip, SHORT, clip=5)
 
 
 def test_a_stop_ends_with_a_summary_in_which_nothing_is_missing(

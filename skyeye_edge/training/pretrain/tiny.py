@@ -18,7 +18,7 @@ VOCABULARY = 2048
 BINS = 100
 ABSENT = "not in the image"
 TOWER = EvaConfig(image_size=112, patch=14, width=256, depth=6, heads=4, mlp=1024, drop_path=0.1)
-TASKS = ("caption", "describe", "classify", "ground", "detect", "identify", "ask")
+TASKS = ("caption", "describe", "classify", "ground", "identify", "ask")
 
 
 def build_model(tokenizer_file: Path, seed: int) -> SkyEyeModel:
@@ -47,7 +47,8 @@ def build_model(tokenizer_file: Path, seed: int) -> SkyEyeModel:
     initialise_tower(tower, torch.Generator().manual_seed(seed))
     spec = ModelSpec(
         vision=VisionSpec(TOWER.image_size, TOWER.grid**2 // 4, 256),
-        boxes=BoxSpec(bins=BINS, labels="rounded", absent=ABSENT),
+        boxes=BoxSpec(bins=BINS, labels="rounded", absent=ABSENT, min_size=1),
+        frames=1,
     )
     info = CheckpointInfo(name="skyeye-tiny", tasks=TASKS)
     model = SkyEyeModel(tower, language, spec, info, tokenizer_file)

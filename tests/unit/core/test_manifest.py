@@ -56,6 +56,7 @@ triples = st.tuples(*[st.floats(0.1, 1)] * 3)
         ),
         st.integers(1, 10**6),
         st.builds(ScoreSpec, st.floats(0, 1)),
+        st.integers(0, 64),
     ),
     files=st.dictionaries(names, entries, min_size=1),
     words=st.lists(st.text(), max_size=3).map(tuple),

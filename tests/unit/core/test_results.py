@@ -326,6 +326,85 @@ def test_a_description_with_a_bad_box_has_no_phrases(
     assert (result.outcome, result.phrases) == (outcome, ())
 
 
+FREE_TEXT: list[Task] = [
+    Caption(), Describe(), Identify((1, 2, 3, 4)), Ask("why?"), Describe(boxes=True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("task", FREE_TEXT, ids=str)
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(
+            "there is <p>a car</p> {<1><2><30><40>} on the road .",
+            "there is a car on the road.", id="one phrase",
+        ),
+        pytest.param(
+            "<p>cars</p> {<1><2><3><4>}<delim>{<5><6><7><8>}, and é<p>a boat</p>{<1><2><3><4>}.",
+            "cars, and é a boat.", id="two, without spaces",
+        ),
+        pytest.param("a car {<1><2><30><40>} here", "a car here", id="a box without a phrase"),
+    ],
+)  # fmt: skip
+def test_text_answers_carry_no_markup(task: Task, text: str, words: str) -> None:
+    result = parse_reply(task, said(text), SIZE, BOXES)
+
+    assert (result.outcome, result.text) == ("text", words)
+
+
+@pytest.mark.parametrize("task", FREE_TEXT, ids=str)
+def test_phrases_in_a_text_carry_their_boxes_whatever_was_asked(task: Task) -> None:
+    result = parse_reply(task, said("see <p>a car</p> {<10><20><30><40>}"), (100, 100), BOXES)
+
+    assert isinstance(result, TextResult)
+    assert result.phrases == (("a car", (Box((10, 20, 30, 40)),)),)
+
+
+@pytest.mark.parametrize("task", FREE_TEXT[:-1], ids=str)
+@pytest.mark.parametrize("text", ["<p>car</p> {<86><0><100><21>}", "<p>car</p> {<1><2><3><4>}."])
+def test_a_phrase_with_its_box_is_no_answer_to_a_question_for_words(task: Task, text: str) -> None:
+    result = parse_reply(task, said(text), SIZE, BOXES)
+
+    assert isinstance(result, TextResult)
+    assert (result.outcome, result.text) == ("unreadable", "")
+    assert [phrase for phrase, _ in result.phrases] == ["car"]
+
+
+@pytest.mark.parametrize("task", FREE_TEXT, ids=str)
+def test_a_box_alone_leaves_no_words(task: Task) -> None:
+    result = parse_reply(task, said("{<86><0><100><21>}"), SIZE, BOXES)
+
+    assert (result.outcome, result.text) == ("unreadable", "")
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["{", "{<", "{<8", "{<86><", "{<86><0><100><21>", "<", "</", "</p", "<p", "<de", "<delim"],
+)
+def test_a_mark_that_was_cut_off_is_no_word_either(end: str) -> None:
+    result = parse_reply(Ask("why?"), said(f"a <p>car</p> {end}", "length"), SIZE, BOXES)
+
+    assert (result.outcome, result.text) == ("cut", "a car")
+
+
+@pytest.mark.parametrize(
+    "text", ["2 < 3", "3 > 2", "from 10 to <20 m", "two  spaces stay", "a {blue} roof"]
+)
+def test_other_brackets_are_words(text: str) -> None:
+    result = parse_reply(Ask("why?"), said(text), SIZE, BOXES)
+
+    assert (result.outcome, result.text) == ("text", text)
+
+
+def test_a_phrase_keeps_only_the_boxes_that_are_certain_enough() -> None:
+    tokens = [(b"<p>a car</p> {", 1.0, False), (b"<1><2><3><4>", 0.25, True), (b"} here", 1, False)]
+
+    result = parse_reply(Ask("where?"), spelt(tokens), SIZE, BOXES, ScoreSpec(min_score=0.5))
+
+    assert isinstance(result, TextResult)
+    assert (result.text, result.phrases) == ("a car here", (("a car", ()),))
+
+
 edges = st.tuples(*[st.floats(0, 1)] * 4).map(
     lambda e: (min(e[0], e[2]), min(e[1], e[3]), max(e[0], e[2]), max(e[1], e[3]))
 )
@@ -347,7 +426,7 @@ objects = words.filter(lambda text: not {"{", "}", "<"} & set(text))
         st.builds(
             lambda n: (Classify((n, "b")), ClassifyResult(n, "text")), words.filter("b".__ne__)
         ),
-        st.builds(lambda t: (Caption(), TextResult("caption", "text", t)), words),
+        st.builds(lambda t: (Caption(), TextResult("caption", "text", t)), objects),
     ),
     bins=st.sampled_from([100, 1000]),
     labels=st.sampled_from(["rounded", "truncated"]),

@@ -18,6 +18,7 @@ SPEC = ModelSpec(
     BoxSpec(bins=1000, labels="truncated"),
     context=4096,
     scores=ScoreSpec(min_score=0.25),
+    frames=8,
 )
 
 
@@ -45,6 +46,7 @@ def test_a_missing_part_is_named(key: str) -> None:
     ("part", "change"),
     [
         ("vision", {"image_size": 0}),
+        ("boxes", {"min_size": 1001}),
         ("vision", {"tokens": "many"}),
         ("prompt", {"template": "chatml"}),
         ("prompt", {"train_form": "both"}),
@@ -65,10 +67,10 @@ def test_an_unknown_value_is_refused(part: str, change: dict[str, Any]) -> None:
         ModelSpec.from_json(values)
 
 
-def test_what_is_not_said_about_scores_is_not_written() -> None:
+def test_what_is_not_said_is_not_written() -> None:
     spec = ModelSpec(VisionSpec(448, 256, 4096))
 
-    assert "min_score" not in spec.to_json()
+    assert set(spec.to_json()) == {"vision", "prompt", "boxes", "context"}
     assert ModelSpec.from_json(spec.to_json()) == spec
 
 
@@ -76,3 +78,18 @@ def test_what_is_not_said_about_scores_is_not_written() -> None:
 def test_a_least_score_that_no_score_can_reach_is_refused(values: Any) -> None:
     with pytest.raises(InputError):
         ModelSpec.from_json(SPEC.to_json() | {"min_score": values})
+
+
+def test_a_model_refuses_more_frames_than_it_was_trained_on() -> None:
+    SPEC.check_frames(8)
+    with pytest.raises(InputError, match=r"clip of 9 frames.* up to 8"):
+        SPEC.check_frames(9)
+
+
+def test_a_model_that_says_nothing_about_frames_takes_any_number() -> None:
+    ModelSpec(VisionSpec(448, 256, 4096)).check_frames(99)
+
+
+def test_a_negative_number_of_frames_is_refused() -> None:
+    with pytest.raises(InputError, match="frames"):
+        ModelSpec.from_json(SPEC.to_json() | {"frames": -1})

@@ -20,6 +20,7 @@ from skyeye_edge.core.tasks import (
     Task,
     instruction,
     max_tokens,
+    task_entry,
     task_name,
     with_min_score,
 )
@@ -81,6 +82,12 @@ def test_names_may_come_as_a_list() -> None:
 
     assert Classify(names) == Classify(("port", "sea"))
     assert hash(Classify(names)) == hash(Classify(("port", "sea")))
+
+
+def test_boxes_in_a_description_are_a_skill_of_their_own() -> None:
+    tasks: list[Task] = [Describe(), Describe(boxes=True), Detect("a")]
+
+    assert [task_entry(task) for task in tasks] == ["describe", "describe_boxes", "detect"]
 
 
 def test_a_task_that_states_its_least_score_keeps_it() -> None:
