@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING
 from skyeye_edge.cli.options import Commands, add_command
 
 if TYPE_CHECKING:
-    from skyeye_edge.training import TrainingEvent
+    from skyeye_edge.training import Scores, TrainingEvent
 
+SCORES = {
+    "captions": "captions, words and their order",
+    "boxes": "boxes, overlap",
+    "absent": "absent, said so",
+    "questions": "questions, right answers",
+    "classes": "classes, right names",
+}
 EXAMPLES = ("skyeye-edge train my_recipe.yaml", "skyeye-edge train my_recipe.yaml --resume")
 
 
@@ -30,11 +37,13 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """`skyeye-edge train`."""
-    from skyeye_edge.training import train
+    from skyeye_edge.training import read_scores, train
 
     with _display(quiet=args.quiet) as tell:
         folder = train(args.recipe, resume=args.resume, on_event=tell)
     if not args.quiet:
+        for line in _table(read_scores(folder)):
+            print(line, file=sys.stderr)
         print(f"next: skyeye-edge merge {folder} -o CHECKPOINT", file=sys.stderr)
     print(folder)
     return 0
@@ -67,6 +76,30 @@ def _display(*, quiet: bool) -> Iterator[Callable[[TrainingEvent], None]]:
             display.update(stages[event.stage], completed=event.step, says=_says(event))
 
         yield tell
+
+
+def _table(scores: Scores) -> Iterator[str]:
+    """What the run changed, as lines for people."""
+    from skyeye_edge.training.scoring import GROUPS
+
+    changes = scores.changes()
+    for group, title in GROUPS.items():
+        own = [change for change in changes if change.group == group]
+        if own:
+            yield f"{f'{title} ({scores.number(group)})':42}before   after"
+        for change in own:
+            before, after = 100 * change.before.value, 100 * change.after.value
+            name = f"{SCORES[change.kind]} ({change.after.number})"
+            yield f"  {name:40}{before:4.0f} % {after:5.0f} %"
+    if changes and not scores.number("held out"):
+        yield "too few different images to hold one out: nothing says what new images will get"
+    old = [change for change in changes if change.group == "old tasks"]
+    lost = [change.kind for change in old if change.is_clear_loss]
+    if lost:
+        yield (
+            f"old tasks lost more than a tenth ({', '.join(lost)}): lower learning_rate or steps, "
+            "or mix in more of what the base knew (docs/train.md, Forgetting)"
+        )
 
 
 def _line(event: TrainingEvent) -> str:

@@ -14,6 +14,7 @@ from skyeye_edge.evaluation.captions import (
     caption_all,
     evaluate_captions,
     plain_words,
+    rouge_l,
     score_captions,
     with_references,
 )
@@ -25,32 +26,49 @@ from skyeye_edge.evaluation.objects import (
     evaluate_detect,
     evaluate_identify,
 )
+from skyeye_edge.evaluation.overview import (
+    OVERVIEW_KINDS,
+    CheckedAnswer,
+    KnownImage,
+    Mean,
+    OverviewKind,
+    check_answers,
+    mean_scores,
+)
 from skyeye_edge.evaluation.predictor import Picture, Predictor
 from skyeye_edge.evaluation.shares import Share
 
 __all__ = [
+    "OVERVIEW_KINDS",
     "CaptionItem",
     "CaptionReport",
+    "CheckedAnswer",
     "ClassItem",
     "ClassReport",
     "DetectReport",
     "GroundItem",
     "GroundReport",
     "IdentifyReport",
+    "KnownImage",
+    "Mean",
     "ObjectItem",
+    "OverviewKind",
     "Picture",
     "Predictor",
     "Share",
     "VqaItem",
     "VqaReport",
     "caption_all",
+    "check_answers",
     "evaluate_captions",
     "evaluate_classes",
     "evaluate_detect",
     "evaluate_ground",
     "evaluate_identify",
     "evaluate_vqa",
+    "mean_scores",
     "plain_words",
+    "rouge_l",
     "score_captions",
     "with_references",
 ]

@@ -61,7 +61,7 @@ def evaluate_vqa(predictor: Predictor, items: Iterable[VqaItem]) -> VqaReport:
         results = predictor.run(item.image, [Ask(question) for question, _ in item.questions])
         for (_, answer), result in zip(item.questions, results, strict=True):
             said = result.text if isinstance(result, TextResult) else ""
-            seen.append((_kind(answer), _plain(said) == _plain(answer)))
+            seen.append((_kind(answer), plain_answer(said) == plain_answer(answer)))
     by_kind = {
         name: share(right for kind, right in seen if kind == name)
         for name in sorted({kind for kind, _ in seen})
@@ -86,11 +86,12 @@ def evaluate_classes(
     return ClassReport(share(right for _, right in seen), by_class)
 
 
-def _plain(answer: str) -> str:
+def plain_answer(answer: str) -> str:
+    """Lower case, no full stop at the end, one space between words."""
     return " ".join(answer.lower().rstrip(".").split())
 
 
 def _kind(answer: str) -> str:
-    if _plain(answer) in ("yes", "no"):
+    if plain_answer(answer) in ("yes", "no"):
         return "yes or no"
-    return "number" if _plain(answer).isdigit() else "words"
+    return "number" if plain_answer(answer).isdigit() else "words"

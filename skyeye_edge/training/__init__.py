@@ -12,27 +12,34 @@ if TYPE_CHECKING:
     from skyeye_edge.training.model.skyeye import SkyEyeModel
     from skyeye_edge.training.predictor import CheckpointPredictor
     from skyeye_edge.training.recipe import Recipe, read_recipe
+    from skyeye_edge.training.scoring import Change, Scores, read_scores
     from skyeye_edge.training.trainer import TrainingEvent, train
 
 __all__ = [
+    "Change",
     "CheckpointPredictor",
     "MergeReport",
     "Recipe",
+    "Scores",
     "SkyEyeModel",
     "TrainingEvent",
     "merge",
     "read_recipe",
+    "read_scores",
     "train",
 ]
 
 _HOMES = {
+    "Change": "scoring",
     "CheckpointPredictor": "predictor",
     "MergeReport": "merger",
     "Recipe": "recipe",
+    "Scores": "scoring",
     "SkyEyeModel": "model.skyeye",
     "TrainingEvent": "trainer",
     "merge": "merger",
     "read_recipe": "recipe",
+    "read_scores": "scoring",
     "train": "trainer",
 }
 

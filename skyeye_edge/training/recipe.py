@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.training.data.builders.turns import Kind
 
-DataFormat = Literal["lines", "captions", "karpathy", "boxes", "synthetic"]
+DataFormat = Literal["lines", "captions", "karpathy", "boxes", "synthetic", "recalled"]
+DRAWN = ("synthetic", "recalled")  # formats without a file: pictures that the package draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +36,24 @@ class DataRecipe:
 
     name: str
     format: DataFormat
-    path: Path  # the annotation file; of "synthetic": where drawn scenes are kept
+    path: Path = Path()  # the annotation file; of "synthetic": where scenes are kept, if anywhere
     split: str = "train"
+    hold_out: float = 0.1  # share of the images that are only scored, if the file names none "val"
     ratio: float = 1.0  # how often it is drawn, relative to the others
     tasks: Mapping[Kind, float] = field(default_factory=dict)  # how often each; empty: all alike
     augment: bool = False  # crops, flips and colours; never for phrases such as "on the left"
-    scenes: int = 0  # of "synthetic": how many
+    scenes: int = 0  # of "synthetic" and "recalled": how many pictures
     licence: str = ""
 
     def __post_init__(self) -> None:
         if self.ratio < 0 or min(self.tasks.values(), default=1.0) < 0:
             raise InputError("ratios of data and tasks must not be below 0")
-        if (self.format == "synthetic") != (self.scenes > 0):
-            raise InputError("scenes: say how many, for format synthetic and for no other")
+        if (self.format in DRAWN) != (self.scenes > 0):
+            raise InputError("scenes: say how many, for synthetic and recalled and for no other")
+        if self.format not in DRAWN and self.path == Path():
+            raise InputError("'path' is missing")
+        if not 0 <= self.hold_out <= 0.5:
+            raise InputError("hold_out is a share of the images, 0 to 0.5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: int = 0  # of the CPU; 0: all cores
     workers: int = 0  # processes that read images; 0: the training process itself
+    scored: int = 20  # images of each kind that are asked before and after; 0: none
     save_every: int = 100  # steps
     log_every: int = 10  # steps
 
@@ -99,6 +106,8 @@ class Recipe:
         names = [source.name for source in self.data]
         if not self.data or not self.stages or len(set(names)) != len(names):
             raise InputError("give at least one data set and one stage, and each name once")
+        if self.scored < 0:
+            raise InputError("scored is a number of images, from 0 up")
         if len({stage.name for stage in self.stages}) != len(self.stages):
             raise InputError("two stages have the same name")
         for stage in self.stages:

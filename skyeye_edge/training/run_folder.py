@@ -5,6 +5,9 @@ run/
   run.json               where the recipe's paths start
   log.jsonl              loss, learning rate and speed; one line per `log_every` steps
   curves.png             the same as a picture, at the end
+  <name>.captions.json   what the base said about the pictures of format `recalled`
+  scores.json            questions about some images, asked before and after
+  before_after.jpg       the same as pictures, at the end
   <stage>/checkpoint-N/  to go on from
   <stage>/trained.safetensors   adapters and aligner at the end of the stage
 """
@@ -46,6 +49,15 @@ class RunFolder:
     def curves(self) -> Path:
         """The picture of the log."""
         return self.path / "curves.png"
+
+    @property
+    def sheet(self) -> Path:
+        """The picture of answers before and after."""
+        return self.path / "before_after.jpg"
+
+    def recalled(self, name: str) -> Path:
+        """What the base said about the pictures of a data set."""
+        return self.path / f"{name}.captions.json"
 
     def stage(self, name: str) -> Path:
         """The folder of a stage."""
@@ -123,6 +135,13 @@ def cut_log(run: RunFolder, stage: str, step: int) -> None:
     """Forget what was logged of a stage after `step`: it will happen again."""
     kept = [line for line in read_log(run) if line["stage"] != stage or line["step"] <= step]
     run.log.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a text file that is there whole or not at all."""
+    draft = file.with_name(file.name + ".new")
+    draft.write_text(text + "\n", "utf-8")
+    draft.replace(file)
 
 
 def write_trained(tensors: Mapping[str, Tensor], file: Path) -> None:

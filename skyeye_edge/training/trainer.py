@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -28,12 +28,15 @@ from transformers import (
 )
 
 from skyeye_edge.core.errors import needs
+from skyeye_edge.training.contact_sheet import draw_sheet
 from skyeye_edge.training.data.annotation import DataSet
 from skyeye_edge.training.data.collate import Tokenizer, collate
-from skyeye_edge.training.data.samples import Samples, read_data
+from skyeye_edge.training.data.samples import Parts, Samples, read_data
 from skyeye_edge.training.lora import add_adapters, trained_tensors
 from skyeye_edge.training.model.skyeye import SkyEyeModel
+from skyeye_edge.training.predictor import CheckpointPredictor
 from skyeye_edge.training.quiet import quiet
+from skyeye_edge.training.recall import recall
 from skyeye_edge.training.recipe import Recipe, StageRecipe, read_recipe
 from skyeye_edge.training.run_folder import (
     TRAINED,
@@ -45,6 +48,7 @@ from skyeye_edge.training.run_folder import (
     write_log,
     write_trained,
 )
+from skyeye_edge.training.scoring import choose_images, read_scores, score_after, score_before
 
 log = logging.getLogger(__name__)
 
@@ -91,18 +95,52 @@ def train(
     recipe = read_recipe(recipe_path)
     with needs("training"):
         import matplotlib  # noqa: F401  # missing at the end of a long run would be too late
-    data = [read_data(source) for source in recipe.data]
+    parts = [read_data(source, recipe.seed) for source in recipe.data]
     with quiet(), _threads(recipe.threads):
         set_seed(recipe.seed)
         model = SkyEyeModel.from_checkpoint(recipe.base)
         add_adapters(model, recipe.lora)
         first = _process()[0] == 0
         run = open_run(recipe_path, recipe, resume=resume) if first else RunFolder(recipe.run)
-        for stage in recipe.stages:
-            _train_stage(recipe, stage, data, model, run, on_event)
+        predictor = _predictor(model)  # of the base as yet: fresh adapters change nothing
+        data = [
+            recall(source.name, source.scenes, predictor, run.recalled(source.name), keep=first)
+            if source.format == "recalled"
+            else part.trained
+            for source, part in zip(recipe.data, parts, strict=True)
+        ]
+        with _scored(recipe, parts, predictor, run) if first else nullcontext():
+            for stage in recipe.stages:
+                _train_stage(recipe, stage, data, model, run, on_event)
     if first:
         draw_curves(run)
     return run.path
+
+
+def _predictor(model: SkyEyeModel) -> CheckpointPredictor:
+    if torch.cuda.is_available():  # where the Trainer would put it
+        model.to(torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))))
+    return CheckpointPredictor(model)
+
+
+@contextmanager
+def _scored(
+    recipe: Recipe, parts: Sequence[Parts], predictor: CheckpointPredictor, run: RunFolder
+) -> Iterator[None]:
+    """Asks the model the same questions before and after the block, unless that has been done."""
+    known = read_scores(run.path)
+    if not recipe.scored or known.changes():
+        yield
+        return
+    own = [part for part, source in zip(parts, recipe.data, strict=True) if not source.scenes]
+    chosen = choose_images(
+        [part.trained for part in own], [part.held_out for part in own], recipe.scored, recipe.seed
+    )
+    if not known.images:
+        score_before(predictor, chosen, run.path)
+    yield
+    predictor.model.eval()
+    draw_sheet(chosen, score_after(predictor, chosen, run.path), run.sheet)
 
 
 def _process() -> tuple[int, int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from torch.utils.data import Dataset
 
@@ -15,32 +17,62 @@ from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.builders.boxes import Object
 from skyeye_edge.training.data.builders.turns import KINDS, Kind, build_turns, draw_turns
 from skyeye_edge.training.data.collate import Sample, Tokenizer, build_sample
-from skyeye_edge.training.data.readers import read_annotations
+from skyeye_edge.training.data.holding_out import hold_out
+from skyeye_edge.training.data.readers import of_split, read_splits
 from skyeye_edge.training.data.record import RGB, Record, Turn, read_rgb, sizes_of
 from skyeye_edge.training.pretrain.augment import augment, crop_around
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 
+HELD_OUT = "val"  # split that is never trained on
 ATTEMPTS = 100  # draws before we say that a stage's tasks fit none of its images
 LOWEST_CROP = 0.4  # of the area of an image without boxes
 
 
-def read_data(recipe: DataRecipe) -> DataSet:
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """One part of a recipe: what is trained on, and what is only scored."""
+
+    trained: DataSet
+    held_out: DataSet
+
+
+def read_data(recipe: DataRecipe, seed: int) -> Parts:
     """The annotated images of one part of a recipe.
+
+    Held out are the images that the file puts into "val", else a share of those of the recipe's
+    split; no drawn scenes, of which there are always fresh ones.
+
+    Args:
+        recipe: which images.
+        seed: chooses which are held out.
 
     Raises:
         DataError: a file is missing or wrong.
     """
     if recipe.format == "synthetic":
-        return DataSet(recipe.name, tuple(_read_scenes(recipe)))
-    return DataSet(recipe.name, tuple(read_annotations(recipe.path, recipe.format, recipe.split)))
+        return _parts(recipe, _read_scenes(recipe), ())
+    if recipe.format == "recalled":
+        return _parts(recipe, (), ())  # until the base is there to be asked: recall.py
+    found = read_splits(recipe.path, recipe.format)
+    items = of_split(recipe.path, found, recipe.split)
+    stated = [item for split, item in found if split == HELD_OUT]
+    if stated and recipe.split not in (HELD_OUT, "all"):
+        return _parts(recipe, items, stated)
+    return _parts(recipe, *hold_out(items, recipe.hold_out, seed))
+
+
+def _parts(recipe: DataRecipe, trained: Iterable[Annotation], held: Iterable[Annotation]) -> Parts:
+    return Parts(DataSet(recipe.name, tuple(trained)), DataSet(recipe.name, tuple(held)))
 
 
 def _read_scenes(recipe: DataRecipe) -> list[Annotation]:
     # Imported here: other runs need not load the renderer.
-    from skyeye_edge.training.pretrain.scenes import read_scenes
+    from skyeye_edge.training.pretrain.scenes import draw_scenes, read_scenes
 
+    kept = recipe.path != Path()
+    scenes = read_scenes(recipe.path, recipe.scenes) if kept else draw_scenes(recipe.scenes)
     annotations = []
-    for scene in read_scenes(recipe.path, recipe.scenes):
+    for scene in scenes:
         height, width, _ = scene.rgb.shape
         place = partial(_scaled, across=width, down=height)
         annotations.append(

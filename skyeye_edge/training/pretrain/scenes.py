@@ -23,6 +23,7 @@ from skyeye_edge.training.pretrain.data import Drawn
 log = logging.getLogger(__name__)
 
 SIDE = 128  # pixels; training sees 112
+FEW = 1000  # scenes that are drawn (5 ms each) before other processes have started
 SCENES_PER_FLIGHT = 50
 FRAMES_PER_FLIGHT = 8
 SECONDS = 12.0  # of a flight
@@ -36,14 +37,22 @@ def read_scenes(path: Path, number: int, workers: int = 2) -> list[Drawn]:
     """
     if not path.exists():
         log.info("drawing %d scenes into %s", number, path)
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            scenes = pool.map(draw, range(number), chunksize=100)
-            flown = pool.map(draw_flight, range(number // SCENES_PER_FLIGHT), chunksize=5)
-        scenes += [frame for frames in flown for frame in frames]
-        _write(path, scenes)
+        _write(path, draw_scenes(number, workers))
     with np.load(path) as stored:
         images, facts = stored["images"], json.loads(str(stored["facts"]))
     return [_drawn(rgb, fact) for rgb, fact in zip(images, facts, strict=True)]
+
+
+def draw_scenes(number: int, workers: int = 2) -> list[Drawn]:
+    """Scenes with seeds 0 to `number`, and some frames of flights."""
+    seeds, flights = range(number), range(number // SCENES_PER_FLIGHT)
+    if number <= FEW:
+        scenes, flown = [draw(seed) for seed in seeds], [draw_flight(seed) for seed in flights]
+    else:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            scenes = pool.map(draw, seeds, chunksize=100)
+            flown = pool.map(draw_flight, flights, chunksize=5)
+    return scenes + [frame for frames in flown for frame in frames]
 
 
 def draw(seed: int) -> Drawn:

@@ -14,7 +14,14 @@ from safetensors.torch import load_file
 from skyeye_edge.cli.main import main
 from skyeye_edge.core.errors import CheckpointError, DataError, InputError
 from skyeye_edge.core.tasks import Caption
-from skyeye_edge.training import CheckpointPredictor, SkyEyeModel, TrainingEvent, merge, train
+from skyeye_edge.training import (
+    CheckpointPredictor,
+    SkyEyeModel,
+    TrainingEvent,
+    merge,
+    read_scores,
+    train,
+)
 from skyeye_edge.training.lora import add_adapters, trained_tensors
 from skyeye_edge.training.merger import TOLERANCE, distance, probe_logits
 from skyeye_edge.training.recipe import LoraRecipe
@@ -26,9 +33,11 @@ version: 0.1.0
 base: {base}
 run: run
 threads: 1
+scored: 2
 log_every: 2
 data:
   - {{name: own, format: lines, path: {data}, licence: all mine}}
+  - {{name: drawn, format: synthetic, scenes: 4, ratio: 0.2}}
 lora: {{rank: 8, alpha: 16, targets: [all-linear], dropout: 0.1}}
 stages:
   - {{name: single, steps: 12, batch: 4, learning_rate: 3e-3}}
@@ -104,6 +113,39 @@ def test_a_run_leaves_its_log_and_its_curves(finished: Finished) -> None:
     assert logged == [(event.stage, event.step) for event in finished.events]
     with Image.open(finished.folder / "curves.png") as curves:
         assert min(curves.size) > 300
+
+
+def test_the_same_questions_are_asked_before_and_after_of_new_images_and_old(
+    finished: Finished,
+) -> None:
+    scores = read_scores(finished.folder)
+
+    kinds = {(change.group, change.kind) for change in scores.changes()}
+    asked = [[each.asked for each in image.before] for image in scores.images]
+    assert asked == [[each.asked for each in image.after] for image in scores.images]
+    assert {("held out", "captions"), ("trained on", "captions"), ("old tasks", "boxes")} <= kinds
+    assert all(0 <= change.after.value <= 1 for change in scores.changes())
+
+
+def test_an_image_that_is_scored_as_held_out_was_not_trained_on(finished: Finished) -> None:
+    images = read_scores(finished.folder).images
+
+    held = {image.name for image in images if image.group == "held out"}
+    trained = {image.name for image in images if image.group == "trained on"}
+    assert (len(held), len(trained), len(held & trained)) == (1, 2, 0)
+
+
+def test_a_sheet_shows_answers_from_before_and_after(finished: Finished) -> None:
+    with Image.open(finished.folder / "before_after.jpg") as sheet:
+        assert min(sheet.size) > 600
+
+
+def test_a_finished_run_is_not_scored_again(finished: Finished) -> None:
+    before = (finished.folder / "scores.json").stat().st_mtime_ns
+
+    train(finished.folder.parent / "recipe.yaml", resume=True)
+
+    assert (finished.folder / "scores.json").stat().st_mtime_ns == before
 
 
 def test_only_adapters_and_aligner_are_trained(finished: Finished, minute_checkpoint: Path) -> None:
@@ -226,6 +268,8 @@ def test_the_command_line_trains_and_merges_what_then_answers(
     out, err = capsys.readouterr()
     assert (codes, out.split()) == ([0, 0], [str(recipe.parent / "run"), str(merged)])
     assert "single 12/12  loss " in err
+    assert "your images, held out (1) " in err
+    assert "old tasks, on drawn scenes (" in err
     assert CheckpointPredictor(merged).run(ten_images.parent / "0.png", [Caption()])[0].tokens
 
 

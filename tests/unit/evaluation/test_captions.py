@@ -13,6 +13,7 @@ from skyeye_edge.evaluation import (
     Picture,
     evaluate_captions,
     plain_words,
+    rouge_l,
     score_captions,
     with_references,
 )
@@ -57,6 +58,27 @@ def test_a_cut_caption_is_counted() -> None:
     results = [*said("a plane"), TextResult("caption", "cut", "a boat a boat", stopped="length")]
 
     assert score_captions(results, items).cut == 1
+
+
+def test_words_in_the_same_order_are_scored_as_pycocoevalcap_does() -> None:
+    from pycocoevalcap.rouge.rouge import Rouge
+
+    text = "two white boats lie at a pier"
+    references = ["a boat and two boats lie at the long pier", "boats are in a port"]
+
+    assert rouge_l(text, references) == pytest.approx(Rouge().calc_score([text], references))
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        pytest.param("A boat lies at a pier .", 1.0, id="the same words"),
+        pytest.param("green field", 0.0, id="other words"),
+        pytest.param("", 0.0, id="nothing said"),
+    ],
+)
+def test_one_caption_is_scored_between_nothing_and_all(text: str, score: float) -> None:
+    assert rouge_l(text, ["a boat lies at a pier", "the sea"]) == score
 
 
 def test_nothing_to_score_is_an_error() -> None:

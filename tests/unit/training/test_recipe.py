@@ -101,6 +101,16 @@ def test_the_packaged_tiny_recipe_has_two_stages_of_which_only_the_second_conver
             "lines", "lines, tasks: {caption: -1}", "data[0]: ratios", id="negative ratio"
         ),
         pytest.param("format: lines", "format: synthetic", "scenes: say how many", id="no scenes"),
+        pytest.param(
+            "lines",
+            "lines, hold_out: 0.9",
+            "hold_out is a share of the images",
+            id="nearly all held",
+        ),
+        pytest.param("run: run", "scored: -1\nrun: run", "scored is a number", id="scored"),
+        pytest.param(
+            "path: own/annotations.jsonl", "split: val", "'path' is missing", id="no file"
+        ),
         pytest.param("run: run", "lora: {rank: 0}\nrun: run", "lora: rank must be", id="rank 0"),
         pytest.param("run: run", "run: [", "recipe.yaml:5: not YAML", id="no YAML"),
         pytest.param("stages:\n", "stages: 3\nx:\n", "'x' is not known", id="unknown first"),

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from skyeye_edge.training.data.annotation import Annotation
-from skyeye_edge.training.data.readers.entries import of_split, read_array
+from skyeye_edge.training.data.readers.entries import OfSplit, read_array
 
 IMAGES = "images"  # folder beside the annotation file
 
 
-def read_boxes(file: Path, split: str) -> list[Annotation]:
-    """The images of a split that have at least one box.
+def read_boxes(file: Path) -> list[OfSplit]:
+    """The images that have at least one box.
 
     Raises:
-        DataError: an entry is wrong, or no image belongs to the split.
+        DataError: an entry is wrong.
     """
     found = []
     for entry in read_array(file):
@@ -23,4 +23,4 @@ def read_boxes(file: Path, split: str) -> list[Annotation]:
         image = entry.image(entry.text("file"), file.parent / IMAGES)
         if objects:
             found.append((entry.text("split"), Annotation(image, objects=objects)))
-    return of_split(file, found, split)
+    return found

@@ -7,19 +7,19 @@ from pathlib import Path
 
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.training.data.annotation import Annotation
-from skyeye_edge.training.data.readers.entries import Entry, of_split, read_array, read_text
+from skyeye_edge.training.data.readers.entries import Entry, OfSplit, read_array, read_text
 
 IMAGES = "images"  # folder beside the annotation file
 CLASSES = "scene_classes.json"  # beside it, if there are classes: {file: class}
 
 
-def read_captions(file: Path, split: str) -> list[Annotation]:
+def read_captions(file: Path) -> list[OfSplit]:
     """A list of `{file, split, captions: [...]}`; classes from `scene_classes.json` beside it.
 
     Words are lower-cased, as the published models learnt them (MiniGPT-v2, blip_processors.py).
 
     Raises:
-        DataError: an entry is wrong, or no image belongs to the split.
+        DataError: an entry is wrong.
     """
     classes = _read_classes(file.parent / CLASSES)
     found = []
@@ -29,21 +29,21 @@ def read_captions(file: Path, split: str) -> list[Annotation]:
         image = entry.image(name, file.parent / IMAGES)
         annotation = Annotation(image, captions, scene=classes.get(name, ""))
         found.append((entry.text("split"), annotation))
-    return of_split(file, found, split)
+    return found
 
 
-def read_karpathy(file: Path, split: str) -> list[Annotation]:
+def read_karpathy(file: Path) -> list[OfSplit]:
     """Karpathy's layout, as RSICD, UCM and Sydney captions come: `images[].sentences[].raw`.
 
     Raises:
-        DataError: an entry is wrong, or no image belongs to the split.
+        DataError: an entry is wrong.
     """
     found = []
     for entry in read_array(file, IMAGES):
         captions = tuple(sentence.text("raw").lower() for sentence in entry.objects("sentences"))
         annotation = Annotation(_karpathy_image(entry), captions)
         found.append((entry.text("split"), annotation))
-    return of_split(file, found, split)
+    return found
 
 
 def _karpathy_image(entry: Entry) -> Path:

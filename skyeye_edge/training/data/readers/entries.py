@@ -14,6 +14,8 @@ from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.training.data.annotation import Annotation
 
+OfSplit = tuple[str, Annotation]  # name of the split, and an image of it
+
 _SPACE = re.compile(r"[\s,]*")
 
 
@@ -133,19 +135,6 @@ def read_text(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise DataError(f"{file}: cannot be read: {reason}") from error
-
-
-def of_split(file: Path, found: Sequence[tuple[str, Annotation]], split: str) -> list[Annotation]:
-    """Those of the (split, annotation) pairs that belong to `split`; "all" takes every one.
-
-    Raises:
-        DataError: there is none.
-    """
-    kept = [item for name, item in found if split in ("all", name)]
-    if not kept:
-        known = ", ".join(sorted({name for name, _ in found})) or "none at all"
-        raise DataError(f"{file}: no image of split {split!r}; there are: {known}")
-    return kept
 
 
 def _entry(file: Path, line: int, values: object) -> Entry:

@@ -13,24 +13,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from skyeye_edge.training.data.annotation import Annotation
-from skyeye_edge.training.data.readers.entries import Entry, of_split, read_json_lines
+from skyeye_edge.training.data.readers.entries import Entry, OfSplit, read_json_lines
 
 _KEYS = ("image", "captions", "boxes", "question", "answer", "class", "absent", "split")
 _BOX_KEYS = ("bbox", "label", "phrase")
 
 
-def read_lines(file: Path, split: str) -> list[Annotation]:
-    """The images of a split; a line without one belongs to "train".
+def read_lines(file: Path) -> list[OfSplit]:
+    """The images with their split; a line without one belongs to "train".
 
     Raises:
-        DataError: a line is wrong, or no image belongs to the split.
+        DataError: a line is wrong.
     """
     found = []
     for entry in read_json_lines(file):
         entry.only(_KEYS)
         name = entry.text("split") if "split" in entry.values else "train"
         found.append((name, _annotation(entry)))
-    return of_split(file, found, split)
+    return found
 
 
 def _annotation(entry: Entry) -> Annotation:
