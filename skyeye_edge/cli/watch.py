@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +26,7 @@ from skyeye_edge.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from skyeye_edge.runtime.sinks.jsonl import JsonlSink
+    from skyeye_edge.runtime.sinks.jsonl import PatientSink
 
 EXAMPLES = (
     'skyeye-edge watch udp://127.0.0.1:5600 --phrase "a boat"',
@@ -47,40 +50,76 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """`skyeye-edge watch`; 130 after Ctrl-C, 0 if the source ended by itself."""
+    """`skyeye-edge watch`; 130 after Ctrl-C, 0 after SIGTERM, SIGHUP or the end of the source."""
     from skyeye_edge.core.tasks import Caption
+    from skyeye_edge.runtime.ending import ending_on_signals
     from skyeye_edge.runtime.sources import open_source
-    from skyeye_edge.runtime.stream import ending_on_signals
 
     tasks = [Caption(), *asked_tasks(args)]
     with (
+        ending_on_signals() as ending,
         closing(open_source(args.url)) as source,
         open_model(args) as model,
         model.stream(source, tasks=tasks, every=args.every) as events,
         recording(args) as lines,
-        ending_on_signals(events) as is_interrupted,
     ):
+        ending.stops(events)
+        voice = Voice(events.stop)
         for event in events:
             if lines is not None:
                 lines.write(event)
-            print(event.to_json() if args.json else event_line(event), flush=True)
-    if is_interrupted():
+            voice.say(event.to_json() if args.json else event_line(event))
+    if ending.heard is not None:
+        return leave(ending.heard)
+    if voice.broken is not None:
+        raise voice.broken
+    return 1 if lines is not None and lines.lost else 0
+
+
+def leave(number: int) -> int:
+    """The exit code after a signal; from here on there is nothing that another could interrupt."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    if number == signal.SIGINT:
         raise KeyboardInterrupt
     return 0
 
 
+class Voice:
+    """Standard output, of which the recording must not depend.
+
+    Args:
+        stop: called when nobody can hear it any more.
+    """
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self.broken: OSError | None = None  # why
+        self._stop = stop
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        try:
+            print(line, flush=True)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:  # it stays buffered, and goes out when there is room
+                return
+            self.broken = error  # a terminal that was closed, a pipe whose reader has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._stop()
+
+
 @contextmanager
-def recording(args: argparse.Namespace) -> Iterator[JsonlSink | None]:
+def recording(args: argparse.Namespace) -> Iterator[PatientSink | None]:
     """The file of the events, if one is wanted; its name is new every time, so nothing is lost."""
     if args.output is None:
         yield None
         return
-    from skyeye_edge.runtime.sinks.jsonl import JsonlSink
+    from skyeye_edge.runtime.sinks.jsonl import PatientSink
     from skyeye_edge.runtime.sinks.output import make_folder
 
     make_folder(args.output)
     path = args.output / time.strftime("watch-%Y%m%dT%H%M%SZ.jsonl", time.gmtime())
     if not args.quiet:
         print(f"writing {path}", file=sys.stderr)
-    with closing(JsonlSink(path)) as lines:
+    with closing(PatientSink(path)) as lines:
         yield lines

@@ -15,6 +15,7 @@ from skyeye_edge.core.events import AnswerEvent, Event
 from skyeye_edge.core.frame import Counts
 from skyeye_edge.core.tasks import Task, check_tasks
 from skyeye_edge.runtime.annotate import annotate
+from skyeye_edge.runtime.ending import ending_on_signals
 from skyeye_edge.runtime.fingerprint import Fingerprint, fingerprint, fingerprint_all
 from skyeye_edge.runtime.resume import (
     Earlier,
@@ -33,7 +34,7 @@ from skyeye_edge.runtime.sources import open_source
 from skyeye_edge.runtime.sources.file import FileSource
 from skyeye_edge.runtime.sources.images import ImagesSource
 from skyeye_edge.runtime.sources.source import Source
-from skyeye_edge.runtime.stream import Stream, ending_on_signals
+from skyeye_edge.runtime.stream import Stream
 
 if TYPE_CHECKING:
     from skyeye_edge.runtime.model import Model
@@ -178,7 +179,8 @@ def caption_file(
             totals=earlier.totals,
             answered=len(earlier.indices),
         )
-        with stream, ending_on_signals(stream) as is_interrupted:
+        with ending_on_signals() as ending, stream:
+            ending.stops(stream)
             first = next(stream)  # until there is something to write, what was there stays
             cut_to_last_answer(outputs.events, earlier)
             if not earlier.indices:
@@ -189,8 +191,9 @@ def caption_file(
                 if isinstance(event, AnswerEvent):
                     on_progress(_asking(source, event))
         lines.sync()
-        written = _write_rest(source, outputs, is_interrupted(), overwrite, on_progress)
-    return Captioned(stream.totals, stream.answered, is_interrupted(), written)
+        interrupted = ending.heard is not None
+        written = _write_rest(source, outputs, interrupted, overwrite, on_progress)
+    return Captioned(stream.totals, stream.answered, interrupted, written)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -69,15 +70,21 @@ class Answer:
 class _Job(Generic[_Done]):
     """Something to be computed, on its way through the queue."""
 
-    work: Callable[[], _Done]
+    work: Callable[[Callable[[], bool]], _Done]  # is given what says that nobody waits any more
     done: Future[_Done]
 
     def run(self) -> None:
         """Do it, or hand over why not: the thread must outlive any question."""
+        if self.done.cancelled():
+            return
         try:
-            self.done.set_result(self.work())
+            result = self.work(self.done.cancelled)
         except BaseException as error:
-            self.done.set_exception(error)
+            with suppress(InvalidStateError):  # cancelled meanwhile
+                self.done.set_exception(error)
+        else:
+            with suppress(InvalidStateError):
+                self.done.set_result(result)
 
 
 class Engine:
@@ -106,12 +113,15 @@ class Engine:
         return [answer.result() for answer in [self.submit(question) for question in questions]]
 
     def submit(self, question: Question) -> Future[Answer]:
-        """The answer to come; raises ClosedError if the engine was closed before."""
+        """The answer to come; raises ClosedError if the engine was closed before.
+
+        Cancelled, it is given up after the encoding or the token that is being computed.
+        """
         return self._put(partial(self._answer_one, question))
 
     def encode(self, frames: Sequence[Frame]) -> list[VisualTokens]:
         """Visual tokens (N, d) of each frame."""
-        images = self._put(partial(self._encode, tuple(frames), {})).result()
+        images = self._put(lambda _: self._encode(tuple(frames), {})).result()
         return [image.tokens for image in images]
 
     def check_open(self) -> None:
@@ -119,7 +129,7 @@ class Engine:
         if self._closed:
             raise ClosedError("this model is closed; load it again")
 
-    def _put(self, work: Callable[[], _Done]) -> Future[_Done]:
+    def _put(self, work: Callable[[Callable[[], bool]], _Done]) -> Future[_Done]:
         if os.getpid() != self._process:
             raise BackendError(
                 "this model was opened before the process forked, where llama.cpp cannot run; use "
@@ -135,20 +145,21 @@ class Engine:
         while (job := self._jobs.get()) is not None:
             if self._closed:
                 error = ClosedError("this model was closed before it could answer")
-                job.done.set_exception(error)
+                with suppress(InvalidStateError):
+                    job.done.set_exception(error)
             else:
                 job.run()
             job = None  # the frame is released before the next one is waited for
         self._vision.close()
         self._language.close()
 
-    def _answer_one(self, question: Question) -> Answer:
+    def _answer_one(self, question: Question, is_cancelled: Callable[[], bool]) -> Answer:
         """Results in the order of the tasks, from one encoding per frame."""
         timing_ms = {"decode": 0.0}
         images = self._encode(question.frames, timing_ms)
         before = dict(self._language.seconds)
         requests = [self._request(task, question, images) for task in question.tasks]
-        replies = self._language.generate(requests)
+        replies = self._language.generate(requests, is_cancelled)
         for step, seconds in self._language.seconds.items():
             timing_ms[step] = (seconds - before[step]) * 1000
         size = question.frames[-1].size

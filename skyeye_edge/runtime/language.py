@@ -6,7 +6,8 @@ Requests are answered one after the other; what their prompts share is computed 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -109,16 +110,23 @@ class LanguageModel:
         """What automatons need to know of the tokenizer."""
         return Vocabulary(self._model.pieces, self._model.end, self._model.tokenise)
 
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+    def generate(
+        self, requests: Sequence[Request], is_cancelled: Callable[[], bool] = lambda: False
+    ) -> list[Reply]:
         """A reply to each request, in order.
 
+        Args:
+            requests: the prompts.
+            is_cancelled: asked before every token; True gives all of them up.
+
         Raises:
+            CancelledError: `is_cancelled` said so.
             InputError: a prompt does not fit the context.
             BackendError: visual tokens do not fit the model, or llama.cpp failed.
         """
-        return [self._answer(request) for request in requests]
+        return [self._answer(request, is_cancelled) for request in requests]
 
-    def _answer(self, request: Request) -> Reply:
+    def _answer(self, request: Request, is_cancelled: Callable[[], bool]) -> Reply:
         started = time.perf_counter()
         prompt = self._runs(request)
         length = sum(map(len, prompt))
@@ -130,7 +138,8 @@ class LanguageModel:
         limit = min(request.max_tokens, self.context - length)
         with self.cache.sequence(prompt) as (live, logits):
             prefilled = time.perf_counter()
-            reply = self._continue(live, logits, request, limit)
+            choose = _Chooser(request, is_cancelled)
+            reply = self._continue(live, logits, request, choose, limit)
         self.seconds["prefill"] += prefilled - started
         self.seconds["generate"] += time.perf_counter() - prefilled
         return reply
@@ -158,11 +167,13 @@ class LanguageModel:
                     tokens = []
         return [run for run in (*runs, TokenRun(tuple(tokens))) if len(run)]
 
-    def _continue(self, live: LiveSequence, logits: Logits, request: Request, limit: int) -> Reply:
+    def _continue(
+        self, live: LiveSequence, logits: Logits, request: Request, choose: _Chooser, limit: int
+    ) -> Reply:
         if request.automaton is not None:
-            return self._constrained(live, logits, request, request.automaton.start(), limit)
+            start = request.automaton.start()
+            return self._constrained(live, logits, request, choose, start, limit)
         answer = _Answer(request.keep_logits)
-        choose = _Chooser(request)
         while True:
             token, probability = choose(logits)
             answer.keep(logits, None)
@@ -174,11 +185,16 @@ class LanguageModel:
             logits = live.append_token(token)
 
     def _constrained(
-        self, live: LiveSequence, logits: Logits, request: Request, state: State, limit: int
+        self,
+        live: LiveSequence,
+        logits: Logits,
+        request: Request,
+        choose: _Chooser,
+        state: State,
+        limit: int,
     ) -> Reply:
         """As above under an automaton; runs of forced tokens are computed in one go."""
         answer = _Answer(request.keep_logits)
-        choose = _Chooser(request)
         waiting: list[int] = []  # chosen, but not computed yet
         while True:
             allowed = state.allowed()
@@ -219,14 +235,17 @@ class LanguageModel:
 
 
 class _Chooser:
-    """Picks a token: the best one, or with a temperature one by chance."""
+    """Picks a token while somebody waits for it: the best one, or with a temperature by chance."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, is_cancelled: Callable[[], bool]) -> None:
+        self._is_cancelled = is_cancelled
         self._temperature = request.temperature
         self._chance = np.random.default_rng(request.seed) if request.temperature > 0 else None
 
     def __call__(self, logits: npt.NDArray[np.float32]) -> tuple[int, float]:
         """Index into `logits`, and its probability (at temperature 1, whatever chose it)."""
+        if self._is_cancelled():
+            raise CancelledError
         best = int(logits.argmax())
         weights = np.exp(logits - logits[best])
         if self._chance is None:

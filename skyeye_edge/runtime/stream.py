@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
-from types import FrameType, TracebackType
+from types import TracebackType
 
 from skyeye_edge.core.errors import ClosedError
 from skyeye_edge.core.events import Event, build_answer, build_state, build_summary
@@ -19,6 +17,8 @@ from skyeye_edge.core.tasks import Task, check_tasks
 from skyeye_edge.runtime.engine import Answer, Question
 from skyeye_edge.runtime.sources.source import Source
 from skyeye_edge.runtime.sources.timing import check_every
+
+PATIENCE = 1.0  # seconds that the answer at work gets after a stop; users are promised 2 in all
 
 
 class Stream:
@@ -68,6 +68,7 @@ class Stream:
         self._since = Counts()  # what happened since the last answer
         self._failure: Exception | None = None
         self._stopped = self._closed = False
+        self._changed = threading.Condition()  # over an RLock: a signal handler may call stop
         self._nonce, self._number = secrets.token_hex(8), 0  # makes ids unique in the world
         self._events = self._run()
 
@@ -94,6 +95,7 @@ class Stream:
         """Ask for the end: events go on to ENDED and the summary. From any thread, and twice."""
         self._stopped = True
         self.source.stop()
+        self._notify()
 
     def close(self) -> None:
         """Stop and give everything back; no further event. Closing twice is fine."""
@@ -136,10 +138,11 @@ class Stream:
             self._count(Counts(0, 0, {"closed": len(frames)}))
             return
         try:
-            answer = self._submit(Question(tuple(frames), self._tasks)).result()
+            answer = self._wait_for(self._submit(Question(tuple(frames), self._tasks)))
         except Exception as error:  # the stream ends in order, then the error goes on
-            self._failure = error
+            self._failure, answer = error, None
             self.stop()
+        if answer is None:
             self._count(Counts(0, 0, {"closed": len(frames)}))
             return
         self.answered += len(frames)
@@ -155,6 +158,18 @@ class Stream:
             nonce=self._next_nonce(),
         )
 
+    def _wait_for(self, answer: Future[Answer]) -> Answer | None:
+        """The answer; None if it is given up because it is not there soon after a stop."""
+        answer.add_done_callback(lambda _: self._notify())
+        with self._changed:
+            self._changed.wait_for(lambda: answer.done() or self._stopped)
+            self._changed.wait_for(answer.done, PATIENCE)
+        return None if answer.cancel() else answer.result()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
     def _next_nonce(self) -> str:
         self._number += 1
         return f"{self._nonce}/{self._number}"
@@ -162,29 +177,3 @@ class Stream:
     def _count(self, counts: Counts) -> None:
         self._since += counts
         self.totals += counts
-
-
-@contextmanager
-def ending_on_signals(stream: Stream) -> Iterator[Callable[[], bool]]:
-    """Inside the block, the first Ctrl-C (or SIGTERM) stops the stream, the second one interrupts.
-
-    So the answer that is under way is finished and written, and the summary after it. Gives a
-    function that says whether there was a signal. Outside the main thread signals stay as they are.
-    """
-    heard: list[int] = []
-    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-
-    def end(number: int, _: FrameType | None) -> None:
-        heard.append(number)
-        stream.stop()
-        signal.signal(number, before[number])
-
-    before = {number: signal.signal(number, end) for number in numbers}
-    try:
-        yield lambda: bool(heard)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

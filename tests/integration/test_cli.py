@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import resource
 import shutil
 import signal
 import subprocess
@@ -497,27 +499,126 @@ def test_a_second_run_into_the_same_file_is_refused_and_the_first_goes_on(
     assert frames == list(range(len(frames)))
 
 
-def test_watching_ends_within_two_seconds_of_ctrl_c(
-    repo: Path, folder: Path, bundle: list[str], start: Start, free_udp_port: int
-) -> None:
+@pytest.fixture
+def camera(repo: Path, free_udp_port: int) -> Iterator[str]:
+    """The address of a drone that sends."""
     url = f"udp://127.0.0.1:{free_udp_port}"
     sender = repo / "tests" / "integration" / "udp_sender.py"
-    camera = subprocess.Popen([sys.executable, str(sender), url])
-    try:
-        job = start("watch", url, "--every", "0.2", "--json", "-o", "out", *bundle)
-        wait_for(lambda: any(lines_of(path) > 3 for path in folder.glob("out/watch-*.jsonl")))
-        began = time.monotonic()
-        job.send_signal(signal.SIGINT)
-        out, _ = job.communicate(timeout=20)
-    finally:
-        camera.kill()
-        camera.wait()
+    drone = subprocess.Popen([sys.executable, str(sender), url])
+    yield url
+    drone.kill()
+    drone.wait()
+
+
+def recordings(folder: Path) -> list[Path]:
+    return list(folder.glob("out/watch-*.jsonl"))
+
+
+def check_whole(recording: Path) -> None:
+    """The file ends as a stream ends."""
+    *_, end, summary = [json.loads(line) for line in recording.read_text().splitlines()]
+    assert (end["type"], end.get("state"), summary["type"]) == ("state", "ENDED", "summary")
+
+
+def test_watching_ends_within_two_seconds_of_ctrl_c(
+    folder: Path, bundle: list[str], start: Start, camera: str
+) -> None:
+    job = start("watch", camera, "--every", "0.2", "--json", "-o", "out", *bundle)
+    wait_for(lambda: any(lines_of(path) > 3 for path in recordings(folder)))
+    began = time.monotonic()
+    job.send_signal(signal.SIGINT)
+    out, _ = job.communicate(timeout=20)
 
     assert time.monotonic() - began < 3  # two seconds, and one for the interpreter to leave
     assert job.returncode == 130
-    (recording,) = folder.glob("out/watch-*.jsonl")
+    (recording,) = recordings(folder)
     assert recording.read_text() == out
-    assert json.loads(out.splitlines()[-1])["type"] == "summary"
+    check_whole(recording)
+
+
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [
+        pytest.param([signal.SIGTERM], 0, id="SIGTERM"),
+        pytest.param([signal.SIGHUP], 0, id="SIGHUP"),
+        pytest.param([signal.SIGINT, signal.SIGINT], 130, id="Ctrl-C twice"),
+        pytest.param([signal.SIGTERM] * 3, 0, id="SIGTERM three times"),
+    ],
+)
+def test_watching_ends_in_order_however_it_is_asked_to(
+    signals: list[signal.Signals],
+    code: int,
+    folder: Path,
+    bundle: list[str],
+    start: Start,
+    camera: str,
+) -> None:
+    job = start("watch", camera, "--every", "0", "--json", "-o", "out", *bundle)
+    wait_for(lambda: any(lines_of(path) > 3 for path in recordings(folder)))
+    for number in signals:
+        job.send_signal(number)
+    _, err = job.communicate(timeout=60)
+
+    assert (job.returncode, "Traceback" in err) == (code, False)
+    check_whole(recordings(folder)[0])
+
+
+def test_a_terminal_that_is_closed_costs_a_recording_nothing(
+    folder: Path, bundle: list[str], camera: str
+) -> None:
+    command = [sys.executable, "-m", "skyeye_edge", "watch", camera, "-o", "out", *bundle]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, command)
+    try:
+        wait_for(lambda: any(lines_of(path) > 3 for path in recordings(folder)))
+    finally:
+        os.close(terminal)  # the system sends SIGHUP, and printing fails from now on
+        _, status = os.waitpid(pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    check_whole(recordings(folder)[0])
+
+
+def test_a_reader_of_stdout_that_goes_away_costs_a_recording_nothing(
+    folder: Path, bundle: list[str], start: Start, camera: str
+) -> None:
+    job = start("watch", camera, "--every", "0", "-o", "out", *bundle)
+    assert job.stdout is not None
+    job.stdout.readline()
+    os.close(job.stdout.fileno())
+    job.stdout = None
+    _, err = job.communicate(timeout=60)
+
+    assert (job.returncode, "Traceback" in err) == (1, False)
+    check_whole(recordings(folder)[0])
+
+
+def test_a_disk_that_is_full_for_a_while_costs_a_recording_some_events_and_not_the_stream(
+    folder: Path, bundle: list[str], start: Start, camera: str
+) -> None:
+    job = start("watch", camera, "--every", "0", "-o", "out", *bundle)
+    assert job.stdout is not None
+    wait_for(lambda: any(lines_of(path) > 3 for path in recordings(folder)))
+    (recording,) = recordings(folder)
+    room = recording.stat().st_size + 2000
+    _, hard = resource.prlimit(job.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(job.pid, resource.RLIMIT_FSIZE, (room, hard))
+    wait_for(lambda: room - recording.stat().st_size < 1500)
+    for _ in range(10):
+        job.stdout.readline()
+    full = recording.read_bytes()
+    resource.prlimit(job.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    for _ in range(10):
+        job.stdout.readline()
+    job.send_signal(signal.SIGTERM)
+    _, err = job.communicate(timeout=60)
+
+    assert full.endswith(b"}\n")
+    assert job.returncode == 0
+    assert "watching goes on" in err and "can be written again" in err
+    assert "--resume" not in err
+    check_whole(recording)
 
 
 @pytest.fixture

@@ -108,6 +108,21 @@ def test_a_question_that_fails_does_not_harm_the_next_one(engine: Engine) -> Non
     assert engine.answer([good])[0].results == expected
 
 
+def test_a_cancelled_question_costs_no_more_than_the_step_at_hand(
+    engine: Engine, vision: CountingVision
+) -> None:
+    vision.may_go_on = threading.Event()
+    first, second = (
+        engine.submit(Question((frame(seed),), (Caption(),), max_tokens=2)) for seed in range(2)
+    )
+
+    assert first.cancel() and second.cancel()
+    vision.may_go_on.set()
+
+    assert engine.answer([Question((frame(2),), (Caption(),), max_tokens=2)])
+    assert vision.images <= 2
+
+
 def test_nobody_keeps_a_frame_after_its_answer(engine: Engine) -> None:
     rgb = np.zeros((64, 64, 3), np.uint8)
     rgb.flags.writeable = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,19 @@ def test_an_answer_stops_at_its_limit(language: LanguageModel) -> None:
     reply = language.generate([Request(QUESTION, max_tokens=3)])[0]
 
     assert (len(reply.ids), reply.stopped) == (3, "length")
+
+
+def test_an_answer_that_nobody_waits_for_is_given_up_at_the_next_token(
+    language: LanguageModel,
+) -> None:
+    ask = [Request(QUESTION, max_tokens=12)]
+    expected = language.generate(ask)[0].ids
+    asked = iter([False, False, True])
+
+    with pytest.raises(CancelledError):
+        language.generate(ask, lambda: next(asked))
+
+    assert language.generate(ask)[0].ids == expected
 
 
 def test_an_answer_stops_where_the_context_ends(language: LanguageModel) -> None:

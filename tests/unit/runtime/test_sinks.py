@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,7 +29,7 @@ from skyeye_edge.core.results import (
 )
 from skyeye_edge.runtime.sinks.captions import CaptionFormat, write_captions
 from skyeye_edge.runtime.sinks.cues import answer_lines, build_cues, clock
-from skyeye_edge.runtime.sinks.jsonl import JsonlSink
+from skyeye_edge.runtime.sinks.jsonl import JsonlSink, PatientSink
 from skyeye_edge.runtime.sinks.output import replacing
 
 UTC = datetime(2026, 11, 21, tzinfo=timezone.utc)
@@ -275,6 +276,62 @@ def test_a_full_disk_is_named_as_such() -> None:
         sink.write(END)
 
     assert caught.value.exit_code == 1
+
+
+@pytest.fixture
+def room() -> Iterator[Callable[[int], None]]:
+    """A function that limits how long a file may grow, as a full disk does; no root is needed."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+LINE = len(END.to_json()) + 1  # bytes
+
+
+def test_a_line_without_room_leaves_the_lines_before_it_whole(
+    tmp_path: Path, room: Callable[[int], None]
+) -> None:
+    path = tmp_path / "events.jsonl"
+    with closing(JsonlSink(path)) as sink:
+        sink.write(END)
+        room(LINE + LINE // 2)
+        with pytest.raises(SkyEyeError):
+            sink.write(END)
+
+    assert path.read_text("utf-8") == END.to_json() + "\n"
+
+
+def test_a_patient_sink_counts_what_finds_no_room_and_goes_on_when_there_is_some(
+    tmp_path: Path, room: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "events.jsonl"
+    with closing(PatientSink(path)) as sink:
+        sink.write(END)
+        room(LINE + LINE // 2)
+        for _ in range(3):
+            sink.write(END)
+        room(10 * LINE)
+        sink.write(SUMMARY)
+        lost = sink.lost
+
+    assert path.read_text("utf-8") == END.to_json() + "\n" + SUMMARY.to_json() + "\n"
+    assert lost == 3
+    first, second = (record.getMessage() for record in caplog.records)
+    assert "watching goes on" in first and "--resume" not in first
+    assert "3 events are missing" in second
+
+
+def test_a_patient_sink_that_ends_without_room_says_how_much_is_missing(
+    tmp_path: Path, room: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(PatientSink(tmp_path / "events.jsonl")) as sink:
+        room(LINE // 2)
+        sink.write(END)
+        sink.write(END)
+
+    assert "2 events are missing" in caplog.records[-1].getMessage()
+    assert (tmp_path / "events.jsonl").read_text() == ""
 
 
 def test_a_failure_leaves_the_old_file_whole_and_no_other(tmp_path: Path) -> None:
