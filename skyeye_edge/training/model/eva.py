@@ -115,11 +115,16 @@ class EvaVit(nn.Module):
         rates = torch.linspace(0.0, config.drop_path, config.depth).tolist()
         self.blocks = nn.ModuleList(EvaBlock(config, rate) for rate in rates)
 
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        """(B, 3, S, S) to (B, 1 + grid * grid, width); position 0 is the class token."""
-        patches = self.patch_embed(pixel_values)
-        cls = self.cls_token.expand(patches.shape[0], -1, -1)
-        x = torch.cat([cls, patches], dim=1) + self.pos_embed
+    def forward(self, pixel_values: Tensor, kept: Tensor | None = None) -> Tensor:
+        """(B, 3, S, S) to (B, 1 + grid * grid, width); position 0 is the class token.
+
+        With `kept` (B, K), the numbers of the patches that are not dropped: (B, 1 + K, width).
+        """
+        patches = self.patch_embed(pixel_values) + self.pos_embed[:, 1:]
+        if kept is not None:  # training on fewer patches: as He et al. 2021, without a decoder
+            patches = patches.gather(1, kept.unsqueeze(-1).expand(-1, -1, patches.shape[-1]))
+        cls = (self.cls_token + self.pos_embed[:, :1]).expand(patches.shape[0], -1, -1)
+        x = torch.cat([cls, patches], dim=1)
         for block in self.blocks:
             x = block(x)
         return x

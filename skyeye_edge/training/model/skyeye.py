@@ -77,9 +77,12 @@ class SkyEyeModel(nn.Module):
         """
         return self.aligner(self.patch_features(pixel_values))
 
-    def patch_features(self, pixel_values: Tensor) -> Tensor:
-        """(B, 3, S, S) to (B, P, vision width): normalised patch features, class token dropped."""
-        return self.ln_vision(self.vision(pixel_values))[:, 1:]
+    def patch_features(self, pixel_values: Tensor, kept: Tensor | None = None) -> Tensor:
+        """(B, 3, S, S) to (B, P, vision width): normalised patch features, class token dropped.
+
+        With `kept` (B, K) only those patches are looked at, and returned in that order.
+        """
+        return self.ln_vision(self.vision(pixel_values, kept))[:, 1:]
 
     def embed(self, input_ids: Tensor, visual_tokens: Tensor) -> Tensor:
         """(B, L) ids and (F, N, D) visual tokens to (B, L, D) embeddings.

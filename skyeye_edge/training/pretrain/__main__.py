@@ -11,22 +11,23 @@ from pathlib import Path
 import torch
 
 from skyeye_edge.core.boxes import BoxSpec
-from skyeye_edge.core.tasks import Caption, Classify, Describe, Detect, Ground, instruction
+from skyeye_edge.core.tasks import Caption, Classify, Describe, Ground, instruction
 from skyeye_edge.training.data.builders.turns import spaced
 from skyeye_edge.training.data.collate import Tokenizer
-from skyeye_edge.training.pretrain.data import (
-    Boxed,
-    Captioned,
-    Drawn,
-    Views,
-    build_targets,
-    keep_targets,
-    read_boxed,
-    read_captioned,
-)
+from skyeye_edge.training.pretrain.data import Batches, Pool, build_targets, keep_targets
 from skyeye_edge.training.pretrain.heads import Heads
 from skyeye_edge.training.pretrain.loop import Phase, pretrain
-from skyeye_edge.training.pretrain.scenes import read_scenes
+from skyeye_edge.training.pretrain.pictures import (
+    Picture,
+    draw_flight,
+    draw_scene,
+    read_boxes,
+    read_captions,
+    read_flown,
+    read_labels,
+    read_scenes,
+)
+from skyeye_edge.training.pretrain.questions import plural
 from skyeye_edge.training.pretrain.tiny import (
     ABSENT,
     BINS,
@@ -40,49 +41,22 @@ from skyeye_edge.training.recipe import read_as
 
 log = logging.getLogger(__name__)
 
-
-def sentences(
-    captioned: Sequence[Captioned], boxed: Sequence[Boxed], drawn: Sequence[Drawn]
-) -> Iterator[str]:
-    """What the vocabulary is made from: captions, prompts, labels, phrases and questions."""
-    boxes = BoxSpec(bins=BINS, absent=ABSENT)
-    for item in captioned:
-        yield from item.captions
-        yield item.scene
-        yield f"[INST] <Img> </Img> [vqa] is this a {spaced(item.scene)}? [/INST]"
-        names = tuple({item.scene: 0, spaced(item.scene): 0})
-        yield f"</Img> {instruction(Classify(names), (1, 1), boxes)} [/INST]"
-        yield f"</Img> {instruction(Caption(), (1, 1), boxes)} [/INST]"
-        yield f"</Img> {instruction(Describe(), (1, 1), boxes)} [/INST]"
-    for picture in boxed:
-        for label in {label for _, label in picture.objects}:
-            yield f"</Img> {instruction(Ground('the largest ' + label), (1, 1), boxes)} [/INST]"
-            yield f"</Img> {instruction(Detect(label), (1, 1), boxes)} [/INST]"
-            yield f"<p>{label}</p> {{<delim>}}"
-            yield "</Img> [identify] what object is in this location {} [/INST]"
-            yield ABSENT
-            yield label
-    for scene in drawn:
-        yield from scene.captions
-        yield from (
-            f"</Img> {instruction(Ground(text), (1, 1), boxes)} [/INST]"
-            for text, _ in scene.phrases
-        )
-        for question, answer in scene.questions:
-            yield f"[vqa] {question} [/INST]"
-            yield answer
+SHOWN = 400  # synthetic scenes whose words and labels the vocabulary and the heads know
 
 
 @dataclass(frozen=True, slots=True)
 class BaseRecipe:
     """What a base checkpoint is made from."""
 
-    boxes: tuple[str, ...]  # folders below DATA/boxes
-    scenes: int  # synthetic ones
     phases: tuple[Phase, ...]
-    captions: str = ""  # folder below DATA; empty: no captioned images
+    captions: tuple[str, ...] = ()  # folders below DATA with captions.json and scene_classes.json
+    scenes: tuple[str, ...] = ()  # with annotations.json: a class, in some sets captions
+    boxes: tuple[str, ...] = ()  # with annotations.json: boxes
+    flown: tuple[str, ...] = ()  # with annotations.json: drone frames
+    flights: int = 0  # synthetic ones, eight frames of each; scenes are drawn as they are needed
     batch: int = 64
     threads: int = 2
+    workers: int = 1
     seed: int = 0
 
 
@@ -92,48 +66,99 @@ def main() -> None:
         prog="python -m skyeye_edge.training.pretrain", description=__doc__
     )
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("data", type=Path, help="folder with rsicd/ and boxes/")
+    parser.add_argument("data", type=Path, help="folder that holds the recipe's data folders")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, help="run folder; goes on if it exists"
     )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    run_recipe(read_as(BaseRecipe, args.recipe), args.data, args.output)
+    run_recipe(read_as(BaseRecipe, args.recipe), args.data, args.output, args.device)
 
 
-def run_recipe(recipe: BaseRecipe, data: Path, run: Path) -> Path:
+def run_recipe(recipe: BaseRecipe, data: Path, run: Path, device: str = "cpu") -> Path:
     """Train as the recipe says, or go on with it; returns the folder of the base checkpoint."""
     torch.set_num_threads(recipe.threads)
     run.mkdir(parents=True, exist_ok=True)
-    captioned = read_captioned(data / recipe.captions, "train") if recipe.captions else []
-    boxed = [item for name in recipe.boxes for item in read_boxed(data / "boxes" / name, "train")]
-    drawn = read_scenes(run / "scenes.npz", recipe.scenes)
-    log.info("%d captioned, %d boxed, %d drawn", len(captioned), len(boxed), len(drawn))
+    pool = read_pool(recipe, data)
+    drawn = [draw_scene(seed, 64) for seed in range(SHOWN)]
     tokenizer_file = run / "tokenizer.model"
     if not tokenizer_file.exists():
-        train_vocabulary(sentences(captioned, boxed, drawn), tokenizer_file, VOCABULARY, BINS)
-    model = build_model(tokenizer_file, recipe.seed)
+        train_vocabulary(sentences(pool, drawn), tokenizer_file, VOCABULARY, BINS)
+    model = build_model(tokenizer_file, recipe.seed).to(device)
     log.info("%.2f M parameters", sum(each.numel() for each in model.parameters()) / 1e6)
     tokenizer = Tokenizer(tokenizer_file)
-    targets = keep_targets(run / "targets.json", build_targets(captioned, boxed, drawn))
-    heads = Heads(TOWER.width, targets, TOWER.grid)
+    targets = keep_targets(run / "targets.json", build_targets(pool, drawn))
+    heads = Heads(TOWER.width, model.spec.vision.width, targets, TOWER.grid).to(device)
 
-    def views(phase: Phase, step: int) -> Views:
-        return Views(
-            captioned,
-            boxed,
-            drawn,
+    def batches(phase: Phase) -> Batches:
+        return Batches(
+            pool,
             targets,
             model.spec,
             tokenizer,
             shares=phase.shares,
             batch=recipe.batch,
             questions=phase.questions,
-            seed=step,
+            seed=f"{recipe.seed} {phase.name}",
         )
 
-    pretrain(model, heads, recipe.phases, views, run, edge_ids(tokenizer))
+    pretrain(
+        model,
+        heads,
+        recipe.phases,
+        batches,
+        run,
+        edge_ids(tokenizer),
+        seed=recipe.seed,
+        workers=recipe.workers,
+    )
     return model.save_checkpoint(run / "checkpoint")
+
+
+def read_pool(recipe: BaseRecipe, data: Path, split: str = "train") -> Pool:
+    """All pictures of a split that the recipe names."""
+    told = [item for name in recipe.captions for item in read_captions(data / name, split)]
+    scenes = [item for name in recipe.scenes for item in read_scenes(data / name, split)]
+    labels = read_labels([data / name for name in recipe.boxes])
+    pool = Pool(
+        captioned=[*told, *(item for item in scenes if item.captions)],
+        scenes=[item for item in scenes if not item.captions],
+        boxed=[item for name in recipe.boxes for item in read_boxes(data / name, split, labels)],
+        flown=[item for name in recipe.flown for item in read_flown(data / name, split)],
+        flights=[frame for seed in range(recipe.flights) for frame in draw_flight(seed)],
+    )
+    log.info(
+        "%d with captions, %d with a class, %d with boxes, %d flown",
+        *map(len, (pool.captioned, pool.scenes, pool.boxed, pool.flown)),
+    )
+    return pool
+
+
+def sentences(pool: Pool, drawn: Sequence[Picture]) -> Iterator[str]:
+    """What the vocabulary is made from: captions, prompts, labels, phrases and questions."""
+    boxes = BoxSpec(bins=BINS, absent=ABSENT)
+    for item in [*pool.captioned, *pool.scenes, *pool.boxed, *pool.flown, *pool.flights, *drawn]:
+        yield from item.captions
+        if item.scene:
+            yield item.scene
+            yield f"[INST] <Img> </Img> [vqa] is this a {spaced(item.scene)}? [/INST]"
+            names = tuple({item.scene: 0, spaced(item.scene): 0})
+            yield f"</Img> {instruction(Classify(names), (1, 1), boxes)} [/INST]"
+            yield f"</Img> {instruction(Caption(), (1, 1), boxes)} [/INST]"
+            yield f"</Img> {instruction(Describe(), (1, 1), boxes)} [/INST]"
+        for label in sorted({label for _, label in item.objects}):
+            yield f"</Img> {instruction(Ground('the largest ' + label), (1, 1), boxes)} [/INST]"
+            yield f"<p>{label}</p> {{<delim>}}"
+            yield "</Img> [identify] what object is in this location {} [/INST]"
+            yield f"is there a {label}? how many {plural(label)} are there?"
+            yield ABSENT
+            yield label
+        for text in [*(text for text, _ in item.phrases), *item.absent]:
+            yield f"</Img> {instruction(Ground(text), (1, 1), boxes)} [/INST]"
+        for question, answer in item.questions:
+            yield f"[vqa] {question} [/INST]"
+            yield answer
 
 
 if __name__ == "__main__":

@@ -1,106 +1,211 @@
-"""Augmented pictures whose boxes follow, and what each patch of one shows."""
+"""Views of pictures: crops, flips and turns that boxes and words follow; what each patch shows."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
-from PIL import Image, ImageEnhance
+import numpy.typing as npt
+from PIL import Image
 
 from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.training.data.builders.boxes import Object
-from skyeye_edge.training.data.record import RGB
+from skyeye_edge.training.pretrain.pictures import Picture, scaled
+
+INSIDE = 0.6  # an object stays if so much of it is inside the crop
+GONE = 0.05  # and is called outside if less than this is
+SMALLEST = 4.0  # pixels of the view: what is smaller is neither learnt nor denied
+
+_ACROSS = {"left": "right", "leftmost": "rightmost"}
+_DOWN = {"top": "bottom", "topmost": "bottommost", "upper": "lower", "above": "below"}
+_ACROSS |= {there: here for here, there in _ACROSS.items()}
+_DOWN |= {there: here for here, there in _DOWN.items()}
+_PLACES = re.compile(rf"\b({'|'.join([*_ACROSS, *_DOWN])})\b")
 
 
-def augment(
-    rgb: RGB,
-    objects: list[Object],
-    side: int,
-    chance: random.Random,
-    *,
-    lowest: float = 1.0,
-    crop: XYXY | None = None,
-) -> tuple[RGB, list[Object]]:
-    """A crop, one of the eight flips and turns, other colours; boxes follow and are clipped.
+def view_of(
+    picture: Picture, side: int, chance: random.Random, *, crop: XYXY | None = None
+) -> Picture:
+    """A square of `side` pixels: a crop (all of it without one), flipped or turned at random.
 
-    An object stays if 60 % of it are inside and it is at least 3 px wide and high.
+    Boxes follow and are clipped. A label of which the crop cuts an object off, or makes one too
+    small, is noted in `cut`: nothing is said about how many there are. Words about left and right, above and below
+    follow; pictures with such words are never turned, upright ones never put on their head.
     """
-    height, width, _ = rgb.shape
-    if crop is None:
-        area, aspect = chance.uniform(lowest, 1.0), math.exp(chance.uniform(-0.2, 0.2))
-        w = min(width, width * math.sqrt(area * aspect))
-        h = min(height, height * math.sqrt(area / aspect))
-        x, y = chance.uniform(0, width - w), chance.uniform(0, height - h)
-        crop = (x, y, x + w, y + h)
-    picture = Image.fromarray(rgb).resize((side, side), Image.Resampling.BICUBIC, box=crop)
-    kept = [moved for item in objects if (moved := _cropped(item, crop, side)) is not None]
-    if chance.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        kept = [((side - x2, y1, side - x1, y2), label) for (x1, y1, x2, y2), label in kept]
-    if chance.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-        kept = [((x1, side - y2, x2, side - y1), label) for (x1, y1, x2, y2), label in kept]
-    if chance.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.TRANSPOSE)
-        kept = [((y1, x1, y2, x2), label) for (x1, y1, x2, y2), label in kept]
-    return np.asarray(change_colours(picture, chance, 0.25)), kept
+    height, width, _ = picture.rgb.shape
+    box = crop or (0.0, 0.0, float(width), float(height))
+    image = Image.fromarray(picture.rgb).resize((side, side), Image.Resampling.BICUBIC, box=box)
+    objects, lost = _crop_objects(picture.objects, box, side)
+    phrases = [(text, moved) for text, each in picture.phrases if (moved := _cut(each, box, side))]
+    placed = any(_PLACES.search(text) for text in _texts(picture))
+    flips = (
+        chance.random() < 0.5,
+        not picture.upright and chance.random() < 0.5,
+        not picture.upright and not placed and chance.random() < 0.5,
+    )
+    return replace(
+        picture,
+        rgb=_flip_image(image, flips),
+        captions=tuple(_flip_words(text, flips) for text in picture.captions),
+        objects=tuple((_flip_box(each, side, flips), label) for each, label in objects),
+        cut=picture.cut | lost,
+        phrases=tuple((_flip_words(t, flips), _flip_box(b, side, flips)) for t, b in phrases),
+        absent=tuple(_flip_words(text, flips) for text in picture.absent),
+        questions=tuple(
+            (_flip_words(q, flips), _flip_words(a, flips)) for q, a in picture.questions
+        ),
+    )
 
 
-def _cropped(item: Object, crop: XYXY, side: int) -> Object | None:
-    (x1, y1, x2, y2), label = item
-    left, top, right, bottom = crop
-    a, b, c, d = max(x1, left), max(y1, top), min(x2, right), min(y2, bottom)
-    if c <= a or d <= b or (c - a) * (d - b) < 0.6 * (x2 - x1) * (y2 - y1):
+Flips = tuple[bool, bool, bool]  # left to right, top to bottom, along the diagonal; in this order
+
+
+def _crop_objects(
+    objects: Iterable[Object], crop: XYXY, side: int
+) -> tuple[list[Object], frozenset[str]]:
+    kept, lost = [], set()
+    for box, label in objects:
+        if moved := _cut(box, crop, side):
+            kept.append((moved, label))
+        elif _inside(box, crop) > GONE:
+            lost.add(label)
+    return kept, frozenset(lost)
+
+
+def _inside(box: XYXY, crop: XYXY) -> float:
+    """Share of `box` that is inside `crop`."""
+    across = min(box[2], crop[2]) - max(box[0], crop[0])
+    down = min(box[3], crop[3]) - max(box[1], crop[1])
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    return max(0.0, across) * max(0.0, down) / area if area > 0 else 0.0
+
+
+def _cut(box: XYXY, crop: XYXY, side: int) -> XYXY | None:
+    """`box` in the view, clipped; None if it is no longer there."""
+    if _inside(box, crop) < INSIDE:
         return None
-    across, down = side / (right - left), side / (bottom - top)
-    box = ((a - left) * across, (b - top) * down, (c - left) * across, (d - top) * down)
-    return (box, label) if box[2] - box[0] >= 3 and box[3] - box[1] >= 3 else None
+    left, top, right, bottom = crop
+    inner = (
+        max(box[0], left) - left,
+        max(box[1], top) - top,
+        min(box[2], right) - left,
+        min(box[3], bottom) - top,
+    )
+    moved = scaled(inner, side / (right - left), side / (bottom - top))
+    large = min(moved[2] - moved[0], moved[3] - moved[1]) >= SMALLEST
+    return moved if large else None
 
 
-def crop_around(rgb: RGB, objects: Sequence[Object], chance: random.Random) -> XYXY:
-    """Mostly a crop in which one object is 10 to 60 % of the side; at times the whole image."""
-    height, width, _ = rgb.shape
-    if chance.random() < 0.35:
-        return (0.0, 0.0, float(width), float(height))
-    x1, y1, x2, y2 = chance.choice(objects)[0]
+def _texts(picture: Picture) -> Iterable[str]:
+    yield from picture.captions
+    yield from (text for text, _ in picture.phrases)
+    yield from picture.absent
+    for question, answer in picture.questions:
+        yield question
+        yield answer
+
+
+def _flip_image(image: Image.Image, flips: Flips) -> npt.NDArray[np.uint8]:
+    across, down, turned = flips
+    rgb = np.asarray(image)
+    if across:
+        rgb = rgb[:, ::-1]
+    if down:
+        rgb = rgb[::-1]
+    if turned:
+        rgb = rgb.transpose(1, 0, 2)
+    return np.ascontiguousarray(rgb)
+
+
+def _flip_box(box: XYXY, side: int, flips: Flips) -> XYXY:
+    x1, y1, x2, y2 = box
+    across, down, turned = flips
+    if across:
+        x1, x2 = side - x2, side - x1
+    if down:
+        y1, y2 = side - y2, side - y1
+    return (y1, x1, y2, x2) if turned else (x1, y1, x2, y2)
+
+
+def _flip_words(text: str, flips: Flips) -> str:
+    across, down, _ = flips
+    words = (_ACROSS if across else {}) | (_DOWN if down else {})
+    return _PLACES.sub(lambda found: words.get(found[0], found[0]), text) if words else text
+
+
+def random_crop(picture: Picture, chance: random.Random, lowest: float) -> XYXY:
+    """A crop of `lowest` to all of the area, a little longer or wider than the picture."""
+    height, width, _ = picture.rgb.shape
+    area, aspect = chance.uniform(lowest, 1.0), math.exp(chance.uniform(-0.2, 0.2))
+    w = min(width, width * math.sqrt(area * aspect))
+    h = min(height, height * math.sqrt(area / aspect))
+    x, y = chance.uniform(0, width - w), chance.uniform(0, height - h)
+    return x, y, x + w, y + h
+
+
+def crop_around(picture: Picture, chance: random.Random) -> XYXY:
+    """A crop in which one object, of a label drawn evenly, is 8 to 60 % of the longer side."""
+    height, width, _ = picture.rgb.shape
+    label = chance.choice(sorted({label for _, label in picture.objects}))
+    x1, y1, x2, y2 = chance.choice([box for box, name in picture.objects if name == label])
     longest = max(x2 - x1, y2 - y1)
-    edge = longest / math.exp(chance.uniform(math.log(0.1), math.log(0.6)))
-    w, h = min(width, max(edge, 24.0)), min(height, max(edge, 24.0))
-    left = chance.uniform(max(0.0, x2 - w), min(width - w, x1)) if x2 - w < x1 else x1
-    top = chance.uniform(max(0.0, y2 - h), min(height - h, y1)) if y2 - h < y1 else y1
-    left, top = min(max(0.0, left), width - w), min(max(0.0, top), height - h)
-    return (left, top, left + w, top + h)
+    edge = max(24.0, longest / math.exp(chance.uniform(math.log(0.08), math.log(0.6))))
+    aspect = math.exp(chance.uniform(-0.25, 0.25))
+    w, h = min(width, edge * aspect), min(height, edge / aspect)
+    x = min(max(0.0, chance.uniform(x2 - w, x1) if w > x2 - x1 else x1), width - w)
+    y = min(max(0.0, chance.uniform(y2 - h, y1) if h > y2 - y1 else y1), height - h)
+    return x, y, x + w, y + h
+
+
+def change_colours(
+    rgb: npt.NDArray[np.uint8], chance: random.Random, strength: float
+) -> npt.NDArray[np.uint8]:
+    """Brightness, contrast, colour and tint, each changed by up to `strength`; at times grey."""
+    light, contrast = (chance.uniform(1 - strength, 1 + strength) for _ in range(2))
+    colour = 0.0 if chance.random() < 0.03 else chance.uniform(1 - 1.5 * strength, 1 + strength)
+    tint = np.array([chance.uniform(1 - strength / 3, 1 + strength / 3) for _ in range(3)])
+    grey = np.array([0.299, 0.587, 0.114], np.float32)
+    mix = (colour * np.eye(3) + (1 - colour) * grey[:, None]) * tint * light * contrast
+    middle = float(rgb[::8, ::8].mean()) * light
+    changed = rgb.reshape(-1, 3).astype(np.float32) @ mix.astype(np.float32)
+    changed += middle * (1 - contrast)
+    return changed.clip(0, 255).astype(np.uint8).reshape(rgb.shape)
 
 
 def dense_targets(
-    objects: Sequence[tuple[XYXY, int]], grid: int, known: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Per patch: label (-1 nothing there, -2 not known) and box (grid * grid, 4) in 0..1.
+    objects: Sequence[tuple[XYXY, int]], rows: int, columns: int, known: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """What every cell of a grid shows: label (-1 nothing, -2 unknown) and box.
 
-    A patch belongs to the smallest box that covers its centre; a box that covers no centre takes
-    the patch below its own.
+    A cell belongs to the smallest object over its centre; an object over no centre takes the cell
+    below its own.
+
+    Args:
+        objects: boxes in 0..1 and labels.
+        rows: cells from top to bottom.
+        columns: cells from left to right.
+        known: whether a cell without object is known to show none.
+
+    Returns:
+        (rows * columns,) labels and (rows * columns, 4) boxes.
     """
-    labels = np.full((grid, grid), -1 if known else -2)
-    boxes = np.zeros((grid, grid, 4), np.float32)
-    centres = (np.arange(grid) + 0.5) / grid
-    by_size = sorted(objects, key=lambda o: -(o[0][2] - o[0][0]) * (o[0][3] - o[0][1]))
-    for (x1, y1, x2, y2), label in by_size:
-        columns = np.flatnonzero((centres >= x1) & (centres <= x2))
-        rows = np.flatnonzero((centres >= y1) & (centres <= y2))
-        if not len(columns):
-            columns = np.array([min(grid - 1, int((x1 + x2) / 2 * grid))])
-        if not len(rows):
-            rows = np.array([min(grid - 1, int((y1 + y2) / 2 * grid))])
-        place = np.ix_(rows, columns)
+    labels = np.full((rows, columns), -1 if known else -2, np.int64)
+    boxes = np.zeros((rows, columns, 4), np.float32)
+    for (x1, y1, x2, y2), label in sorted(
+        objects, key=lambda each: -(each[0][2] - each[0][0]) * (each[0][3] - each[0][1])
+    ):
+        place = np.ix_(_cells(y1, y2, rows), _cells(x1, x2, columns))
         labels[place] = label
         boxes[place] = (x1, y1, x2, y2)
     return labels.reshape(-1), boxes.reshape(-1, 4)
 
 
-def change_colours(picture: Image.Image, chance: random.Random, strength: float) -> Image.Image:
-    """Brightness, contrast and colour, each changed by up to `strength`."""
-    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        picture = enhance(picture).enhance(chance.uniform(1 - strength, 1 + strength))
-    return picture
+def _cells(low: float, high: float, number: int) -> npt.NDArray[np.int64]:
+    centres = (np.arange(number) + 0.5) / number
+    inside = np.flatnonzero((centres >= low) & (centres <= high))
+    middle = min(number - 1, int((low + high) / 2 * number))
+    return inside if len(inside) else np.array([middle])

@@ -1,4 +1,4 @@
-"""The two phases: encoder with throw-away heads, then everything on answers."""
+"""The phases: encoder with throw-away heads, then everything on answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,28 +18,32 @@ from torch.utils.data import DataLoader
 
 from skyeye_edge.training.data.collate import IGNORED
 from skyeye_edge.training.model.skyeye import SkyEyeModel
-from skyeye_edge.training.pretrain.data import Views
+from skyeye_edge.training.pretrain.data import Batches
 from skyeye_edge.training.pretrain.heads import Heads
 
 log = logging.getLogger(__name__)
 
-WARM_UP = 50  # optimiser steps
-AUXILIARY = 0.4  # weight of the throw-away heads once answers are learnt
+AUXILIARY = 0.4  # weight of the throw-away heads on patches once answers are learnt
+TOKENS = 0.2  # weight of the heads on visual tokens, which the decoder reads
+AVERAGED = 0.999  # share of the old in the moving average of the weights, per step
 NOTE_EVERY = 30.0  # seconds between lines of the log
 PLACE_SPREAD = 1.0  # bins: standard deviation of the target around the true edge
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of training; its length is in minutes of work, the scarce thing on two cores."""
+    """A stretch of training."""
 
     name: str
-    minutes: float
+    images: int  # how many are seen
     questions: bool  # False: encoder and throw-away heads only
-    shares: tuple[float, float, float]  # captioned, boxed, synthetic images
+    shares: Mapping[str, float]  # how often each kind of picture is drawn (data.Batches)
     matrices: float  # peak learning rate of Muon
     vectors: float  # peak learning rate of AdamW
-    last: float = 0.0  # the cosine ends at this share of the peak
+    first: float = 1.0  # share of the peak at the beginning of the cosine
+    last: float = 1.0  # and at its end
+    warm_up: int = 3200  # images
+    dropped: float = 0.0  # share of patches that are not looked at
 
 
 @dataclass(slots=True)
@@ -47,8 +51,19 @@ class Progress:
     """Where a run stands; saved with the weights."""
 
     phase: int = 0
-    minutes: float = 0.0  # worked in this phase
+    images: int = 0  # seen in this phase
     step: int = 0  # in all
+
+
+@dataclass(slots=True)
+class State:
+    """All that a run carries on."""
+
+    model: SkyEyeModel
+    heads: Heads
+    optimisers: list[torch.optim.Optimizer]
+    average: dict[str, Tensor]  # moving average of the model's weights
+    progress: Progress
 
 
 def build_optimisers(model: SkyEyeModel, heads: Heads) -> list[torch.optim.Optimizer]:
@@ -65,17 +80,17 @@ def build_optimisers(model: SkyEyeModel, heads: Heads) -> list[torch.optim.Optim
 
 
 def answer_loss(
-    model: SkyEyeModel, patches: Tensor, batch: dict[str, Tensor], spread: Tensor, places: Tensor
+    model: SkyEyeModel, tokens: Tensor, batch: dict[str, Tensor], spread: Tensor, places: Tensor
 ) -> Tensor:
     """Weighted next-token loss on answers; box edges forgive their neighbours.
 
     Args:
-        patches: (B, P, width) patch features.
+        tokens: (B, N, d) visual tokens.
         batch: `stack`'s tensors.
         spread: (V, bins + 1) target distribution over the edge tokens; zero rows for other tokens.
         places: (bins + 1,) ids of the edge tokens.
     """
-    embedded = model.embed(batch["ids"], model.aligner(patches))
+    embedded = model.embed(batch["ids"], tokens)
     decoder = model.language_model.model
     hidden = decoder(
         inputs_embeds=embedded,
@@ -106,118 +121,173 @@ def pretrain(
     model: SkyEyeModel,
     heads: Heads,
     phases: Sequence[Phase],
-    views: Callable[[Phase, int], Views],
+    batches: Callable[[Phase], Batches],
     run: Path,
     places: Sequence[int],
     *,
+    seed: int,
+    workers: int = 1,
     save_every: float = 4.0,
 ) -> None:
     """Work through the phases; goes on where `run/state.pt` stands.
 
-    Writes `run/log.jsonl` and, every `save_every` minutes, `run/state.pt`; at the end of each phase
-    and every fifth save the float16 checkpoint `run/checkpoint`.
+    The model ends as the moving average of its weights. A run that was stopped and goes on gives
+    the losses and weights of one that was not. Writes `run/log.jsonl` and, every `save_every`
+    minutes, `run/state.pt`; with it and at the end of each phase the float16 checkpoint
+    `run/checkpoint` of the average.
+
+    Raises:
+        RuntimeError: the loss is not finite; the last good state is kept.
     """
-    optimisers = build_optimisers(model, heads)
-    progress = _resume(run, model, heads, optimisers)
-    spread = place_spread(model.language_model.config.vocab_size, places)
-    place_ids = torch.tensor(places)
-    while progress.phase < len(phases):
-        phase = phases[progress.phase]
+    device = next(model.parameters()).device
+    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    state = State(model, heads, build_optimisers(model, heads), average, Progress())
+    _resume(run, state)
+    spread = place_spread(model.language_model.config.vocab_size, places).to(device)
+    place_ids = torch.tensor(places, device=device)
+    while state.progress.phase < len(phases):
+        phase = phases[state.progress.phase]
+        data = batches(phase)
         model.train()
-        model.language_model.requires_grad_(phase.questions)
-        batches = iter(_loader(views(phase, progress.step)))
-        sums: dict[str, float] = {}
-        began, saved, shown, first = (
-            time.monotonic(),
-            progress.minutes,
-            time.monotonic(),
-            progress.step,
-        )
-        already = progress.minutes
-        while progress.minutes < phase.minutes:
-            _set_rates(optimisers, phase, progress)
-            batch = next(batches)
-            with torch.autocast("cpu", torch.bfloat16):
-                patches = model.patch_features(batch["pixels"])
-                losses = heads.losses(patches, batch)
-                if phase.questions:
-                    losses = {name: AUXILIARY * loss for name, loss in losses.items()}
-                    losses["answers"] = answer_loss(model, patches, batch, spread, place_ids)
-            total = torch.stack(list(losses.values())).sum()
-            for optimiser in optimisers:
-                optimiser.zero_grad(set_to_none=True)
-            total.backward()
-            nn.utils.clip_grad_norm_([*model.parameters(), *heads.parameters()], 1.0)
-            for optimiser in optimisers:
-                optimiser.step()
-            progress.step += 1
-            progress.minutes = already + (time.monotonic() - began) / 60
-            for name, loss in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(loss.detach())
-            if time.monotonic() - shown > NOTE_EVERY:
-                steps = progress.step - first
-                rate = steps * len(batch["pixels"]) / (time.monotonic() - shown)
-                _note(run, phase, progress, {k: v / steps for k, v in sums.items()}, rate)
-                sums, shown, first = {}, time.monotonic(), progress.step
-            if progress.minutes - saved > save_every:
-                saved = progress.minutes
-                _save(run, model, heads, optimisers, progress)
-        progress = Progress(progress.phase + 1, 0.0, progress.step)
-        _save(run, model, heads, optimisers, progress)
+        notes = Notes(run, phase)
+        saved = time.monotonic()
+        for batch in _loader(data, phase, state.progress, workers):
+            batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+            torch.manual_seed(seed * 1_000_003 + state.progress.step)
+            losses = _losses(state, phase, batch, spread, place_ids)
+            _update(state, phase, losses)
+            state.progress.images += data.batch
+            state.progress.step += 1
+            notes.add(losses, data.batch, state.progress)
+            if time.monotonic() - saved > 60 * save_every:
+                _save(run, state)
+                saved = time.monotonic()
+        state.progress = Progress(state.progress.phase + 1, 0, state.progress.step)
+        _save(run, state)
+    model.load_state_dict(state.average)
     model.eval()
 
 
-def _loader(views: Views) -> Iterator[dict[str, Tensor]]:
-    return iter(DataLoader(views, batch_size=None, num_workers=1, prefetch_factor=4))
+def _loader(
+    data: Batches, phase: Phase, progress: Progress, workers: int
+) -> Iterator[dict[str, Tensor]]:
+    """The batches of a phase that are still to come; a batch's number counts within the phase."""
+    todo = range(progress.images // data.batch, math.ceil(phase.images / data.batch))
+    return iter(
+        DataLoader(
+            data, batch_size=None, sampler=todo, num_workers=workers,
+            prefetch_factor=4 if workers else None,
+        )  # type: ignore[arg-type]  # any iterable of indices is a sampler
+    )  # fmt: skip
+
+
+def _losses(
+    state: State, phase: Phase, batch: dict[str, Tensor], spread: Tensor, places: Tensor
+) -> dict[str, Tensor]:
+    model, heads = state.model, state.heads
+    pixels = batch["pixels"]
+    with torch.autocast(pixels.device.type, torch.bfloat16):
+        kept = _kept(pixels, model.vision.config.grid ** 2, phase.dropped)
+        patches = model.patch_features(pixels, kept)
+        losses = heads.losses(patches, batch, kept)
+        if phase.questions:
+            tokens = model.aligner(patches)
+            label, box = heads.token.losses(tokens, batch["token_label"], batch["token_box"])
+            losses = {name: AUXILIARY * loss for name, loss in losses.items()}
+            losses["token"] = TOKENS * (label + box)
+            losses["answers"] = answer_loss(model, tokens, batch, spread, places)
+    return losses
+
+
+def _kept(pixels: Tensor, patches: int, dropped: float) -> Tensor | None:
+    """(B, K) numbers of the patches that are looked at; None: all."""
+    if dropped == 0.0:
+        return None
+    number = round(patches * (1 - dropped))
+    return torch.rand(len(pixels), patches, device=pixels.device).argsort(dim=1)[:, :number]
+
+
+def _update(state: State, phase: Phase, losses: dict[str, Tensor]) -> None:
+    total = torch.stack(list(losses.values())).sum()
+    if not bool(total.isfinite()):
+        raise RuntimeError(
+            f"step {state.progress.step}: the loss is {float(total)}; the state before it is kept, "
+            "a lower learning rate goes on from there"
+        )
+    _set_rates(state.optimisers, phase, state.progress)
+    for optimiser in state.optimisers:
+        optimiser.zero_grad(set_to_none=True)
+    total.backward()
+    nn.utils.clip_grad_norm_([*state.model.parameters(), *state.heads.parameters()], 1.0)
+    for optimiser in state.optimisers:
+        optimiser.step()
+    # Young averages follow quickly, or they would remember the random beginning for long.
+    keep = min(AVERAGED, (1 + state.progress.step) / (10 + state.progress.step))
+    with torch.no_grad():
+        new = state.model.state_dict()
+        torch._foreach_lerp_(list(state.average.values()), [new[k] for k in state.average], 1 - keep)
 
 
 def _set_rates(
     optimisers: Sequence[torch.optim.Optimizer], phase: Phase, progress: Progress
 ) -> None:
-    done = min(1.0, progress.minutes / phase.minutes)
-    cosine = phase.last + (1 - phase.last) * 0.5 * (1 + math.cos(math.pi * done))
-    factor = min(1.0, (progress.step + 1) / WARM_UP) * cosine
+    done = min(1.0, progress.images / phase.images)
+    cosine = phase.last + (phase.first - phase.last) * 0.5 * (1 + math.cos(math.pi * done))
+    factor = min(1.0, (progress.images + 1) / max(1, phase.warm_up)) * cosine
     for optimiser, peak in zip(optimisers, (phase.matrices, phase.vectors), strict=True):
         for group in optimiser.param_groups:
             group["lr"] = peak * factor
 
 
-def _note(
-    run: Path, phase: Phase, progress: Progress, losses: dict[str, float], rate: float
-) -> None:
-    entry = {"phase": phase.name, **asdict(progress), "images_per_second": round(rate, 1)}
-    entry |= {name: round(value, 4) for name, value in losses.items()}
-    with (run / "log.jsonl").open("a", encoding="utf-8") as sink:
-        sink.write(json.dumps(entry) + "\n")
-    log.info("%s", entry)
+class Notes:
+    """Mean losses since the last line of `run/log.jsonl`."""
+
+    def __init__(self, run: Path, phase: Phase) -> None:
+        self.path, self.phase = run / "log.jsonl", phase
+        self._clear()
+
+    def _clear(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.steps, self.images, self.since = 0, 0, time.monotonic()
+
+    def add(self, losses: dict[str, Tensor], images: int, progress: Progress) -> None:
+        """Count a step; write a line every NOTE_EVERY seconds."""
+        for name, loss in losses.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(loss.detach())
+        self.steps += 1
+        self.images += images
+        spent = time.monotonic() - self.since
+        if spent <= NOTE_EVERY:
+            return
+        entry: dict[str, Any] = {"phase": self.phase.name, **asdict(progress)}
+        entry["images_per_second"] = round(self.images / spent, 1)
+        entry |= {name: round(value / self.steps, 4) for name, value in self.sums.items()}
+        with self.path.open("a", encoding="utf-8") as sink:
+            sink.write(json.dumps(entry) + "\n")
+        log.info("%s", entry)
+        self._clear()
 
 
-def _save(
-    run: Path,
-    model: SkyEyeModel,
-    heads: Heads,
-    optimisers: Sequence[torch.optim.Optimizer],
-    progress: Progress,
-) -> None:
-    state: dict[str, Any] = {
-        "model": model.state_dict(),
-        "heads": heads.state_dict(),
-        "optimisers": [optimiser.state_dict() for optimiser in optimisers],
-        "progress": asdict(progress),
+def _save(run: Path, state: State) -> None:
+    values: dict[str, Any] = {
+        "model": state.model.state_dict(),
+        "average": state.average,
+        "heads": state.heads.state_dict(),
+        "optimisers": [optimiser.state_dict() for optimiser in state.optimisers],
+        "progress": asdict(state.progress),
     }
-    torch.save(state, run / "state.pt.new")
+    torch.save(values, run / "state.pt.new")
     (run / "state.pt.new").rename(run / "state.pt")
 
 
-def _resume(
-    run: Path, model: SkyEyeModel, heads: Heads, optimisers: Sequence[torch.optim.Optimizer]
-) -> Progress:
+def _resume(run: Path, state: State) -> None:
     path = run / "state.pt"
     if not path.exists():
-        return Progress()
-    state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["model"])
-    heads.load_state_dict(state["heads"], strict=False)
-    for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+        return
+    values = torch.load(path, weights_only=True, map_location=next(state.model.parameters()).device)
+    state.model.load_state_dict(values["model"])
+    state.average = values["average"]
+    state.heads.load_state_dict(values["heads"])
+    for optimiser, saved in zip(state.optimisers, values["optimisers"], strict=True):
         optimiser.load_state_dict(saved)
-    return Progress(**state["progress"])
+    state.progress = Progress(**values["progress"])

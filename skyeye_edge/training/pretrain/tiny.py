@@ -10,6 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
 from skyeye_edge.training.data.collate import Tokenizer
+from skyeye_edge.training.model.aligner import JOINED
 from skyeye_edge.training.model.eva import EvaConfig, EvaVit
 from skyeye_edge.training.model.skyeye import CheckpointInfo, SkyEyeModel
 from skyeye_edge.training.pretrain.initialise import initialise_places, initialise_tower
@@ -17,16 +18,17 @@ from skyeye_edge.training.pretrain.initialise import initialise_places, initiali
 VOCABULARY = 2048
 BINS = 100
 ABSENT = "not in the image"
-TOWER = EvaConfig(image_size=112, patch=14, width=256, depth=6, heads=4, mlp=1024, drop_path=0.1)
+TOWER = EvaConfig(image_size=192, patch=16, width=256, depth=8, heads=4, mlp=1024, drop_path=0.1)
 TASKS = ("caption", "describe", "classify", "ground", "identify", "ask")
 
 
-def build_model(tokenizer_file: Path, seed: int) -> SkyEyeModel:
-    """skyeye-tiny with fresh weights."""
+def build_model(tokenizer_file: Path, seed: int, tower: EvaConfig = TOWER) -> SkyEyeModel:
+    """skyeye-tiny with fresh weights; a smaller tower makes a smaller one."""
     torch.manual_seed(seed)
+    tokenizer = Tokenizer(tokenizer_file)
     language = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=VOCABULARY,
+            vocab_size=tokenizer.processor.vocab_size(),
             hidden_size=256,
             intermediate_size=768,
             num_hidden_layers=4,
@@ -43,16 +45,16 @@ def build_model(tokenizer_file: Path, seed: int) -> SkyEyeModel:
     for layer in language.model.layers:
         for matrix in (layer.self_attn.o_proj, layer.mlp.down_proj):
             matrix.weight.data /= (2 * len(language.model.layers)) ** 0.5
-    tower = EvaVit(TOWER)
-    initialise_tower(tower, torch.Generator().manual_seed(seed))
+    vision = EvaVit(tower)
+    initialise_tower(vision, torch.Generator().manual_seed(seed))
     spec = ModelSpec(
-        vision=VisionSpec(TOWER.image_size, TOWER.grid**2 // 4, 256),
+        vision=VisionSpec(tower.image_size, tower.grid**2 // JOINED, 256),
         boxes=BoxSpec(bins=BINS, labels="rounded", absent=ABSENT, min_size=1),
         frames=1,
     )
     info = CheckpointInfo(name="skyeye-tiny", tasks=TASKS)
-    model = SkyEyeModel(tower, language, spec, info, tokenizer_file)
-    places = edge_ids(Tokenizer(tokenizer_file))
+    model = SkyEyeModel(vision, language, spec, info, tokenizer_file)
+    places = edge_ids(tokenizer)
     initialise_places(language.model.embed_tokens.weight, places)
     initialise_places(language.lm_head.weight, places)
     return model
