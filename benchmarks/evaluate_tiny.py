@@ -3,9 +3,10 @@
     python benchmarks/evaluate_tiny.py DATA --checkpoint DIR      PyTorch, float32
     python benchmarks/evaluate_tiny.py DATA --bundle DIR          the runtime, as shipped
 
-DATA holds rsicd/ and boxes/. What a caption score means depends on how many different references an
-image has: copies of one sentence are easily hit. The official test split is like the images with
-four and more, so that line is the one to look at. The last line of stdout is one JSON object.
+DATA holds rsicd/, scenes/ucm/, boxes/ and drone/. What a caption score means depends on how many
+different references an image has: copies of one sentence are easily hit. The official test split is
+like the images with four and more, so that line is the one to look at. The last line of stdout is
+one JSON object.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from skyeye_edge.core.results import TaskResult
 from skyeye_edge.core.tasks import Task
 from skyeye_edge.evaluation import (
     CaptionItem,
+    CaptionReport,
     ClassItem,
     GroundItem,
     ObjectItem,
@@ -51,6 +53,7 @@ from skyeye_edge.training.data.synthetic import RESERVED_SEEDS, render_scene
 ABSENT_PER_IMAGE = 3
 OBJECTS_PER_IMAGE = 12  # detection: answers for more would not fit their limit of tokens
 CLEARLY_DIFFERENT = 4  # references
+PARTS = ("captions", "ucm", "boxes", "objects", "synthetic", "classes", "drone")
 
 
 def main() -> None:
@@ -65,14 +68,16 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="images of each kind")
     parser.add_argument("--scenes", type=int, default=300, metavar="N", help="synthetic scenes")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--only", choices=["captions", "boxes", "objects", "synthetic", "classes"])
+    parser.add_argument("--only", choices=PARTS)
     args = parser.parse_args()
     parts: dict[str, Callable[[Predictor], dict[str, Any]]] = {
         "captions": lambda p: captions(p, few(read_rsicd(args), args.limit)),
+        "ucm": lambda p: ucm(p, few(entries_of(args, "scenes/ucm"), args.limit)),
         "boxes": lambda p: boxes(p, few(list(box_items(args)), args.limit)),
         "objects": lambda p: objects(p, few(list(object_items(args)), args.limit)),
         "synthetic": lambda p: synthetic(p, args.limit or args.scenes),
         "classes": lambda p: classes(p, read_rsicd(args), args.limit),
+        "drone": lambda p: drone(p, few(entries_of(args, "drone"), args.limit)),
     }
     figures: dict[str, Any] = {}
     with open_predictor(args.checkpoint, args.bundle) as predictor:
@@ -126,11 +131,60 @@ def captions(predictor: Predictor, found: list[Annotation]) -> dict[str, Any]:
         chosen = [results[place] for place in places], [items[place] for place in places]
         reports["captions_4_different"] = score_captions(*chosen)
     for name, report in reports.items():
-        print(
-            f"{name:28} CIDEr-D {report.cider:6.1f}  BLEU-4 {report.bleu4:5.1f}  "
-            f"n {report.number}  different {report.different}  cut {report.cut}"
-        )
+        show_captions(name, report)
     return {name: report.to_json() for name, report in reports.items()}
+
+
+def entries_of(args: argparse.Namespace, folder: str) -> list[dict[str, Any]]:
+    """Entries of a set's `annotations.json` in the split, with the path of each image."""
+    file = args.data / folder / "annotations.json"
+    return [
+        entry | {"path": file.parent / "images" / entry["file"]}
+        for entry in json.loads(file.read_text("utf-8"))
+        if entry["split"] == args.split
+    ]
+
+
+def caption_items(entries: list[dict[str, Any]]) -> list[CaptionItem]:
+    """Images with their sentences."""
+    return [
+        CaptionItem(entry["path"], tuple(text.lower() for text in entry["captions"]))
+        for entry in entries
+    ]
+
+
+def ucm(predictor: Predictor, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """UCM-captions."""
+    items = caption_items(entries)
+    report = score_captions(caption_all(predictor, items), items)
+    show_captions("ucm", report)
+    return {"ucm": report.to_json()}
+
+
+def drone(predictor: Predictor, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Oblique drone frames: sentences, questions, and what is not there."""
+    items = caption_items(entries)
+    report = score_captions(caption_all(predictor, items), items)
+    show_captions("drone", report)
+    asked = [VqaItem(e["path"], tuple((q, a) for q, a in e["questions"])) for e in entries]
+    vqa = evaluate_vqa(predictor, asked)
+    show("drone questions", {"all kinds": vqa.all_kinds, **vqa.by_kind})
+    gone = [
+        GroundItem(e["path"], (e["width"], e["height"]), (), tuple(f"the {x}" for x in e["absent"]))
+        for e in entries
+    ]
+    absent = evaluate_ground(predictor, gone).absent_called_absent
+    show("drone, called absent", {"absent": absent})
+    found = {"questions": vqa.to_json(), "absent_called_absent": absent.to_json()}
+    return {"drone": report.to_json() | found}
+
+
+def show_captions(name: str, report: CaptionReport) -> None:
+    """Print one line of caption scores."""
+    print(
+        f"{name:28} CIDEr-D {report.cider:6.1f}  BLEU-4 {report.bleu4:5.1f}  "
+        f"n {report.number}  different {report.different}  cut {report.cut}"
+    )
 
 
 def box_items(args: argparse.Namespace) -> Iterator[GroundItem]:

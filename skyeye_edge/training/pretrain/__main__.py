@@ -85,7 +85,8 @@ def run_recipe(recipe: BaseRecipe, data: Path, run: Path, device: str = "cpu") -
     tokenizer_file = run / "tokenizer.model"
     if not tokenizer_file.exists():
         train_vocabulary(sentences(pool, drawn), tokenizer_file, VOCABULARY, BINS)
-    model = build_model(tokenizer_file, recipe.seed).to(device)
+    model = build_model(tokenizer_file, recipe.seed)
+    model.to(device)
     log.info("%.2f M parameters", sum(each.numel() for each in model.parameters()) / 1e6)
     tokenizer = Tokenizer(tokenizer_file)
     targets = keep_targets(run / "targets.json", build_targets(pool, drawn))

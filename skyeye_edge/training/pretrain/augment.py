@@ -33,8 +33,9 @@ def view_of(
     """A square of `side` pixels: a crop (all of it without one), flipped or turned at random.
 
     Boxes follow and are clipped. A label of which the crop cuts an object off, or makes one too
-    small, is noted in `cut`: nothing is said about how many there are. Words about left and right, above and below
-    follow; pictures with such words are never turned, upright ones never put on their head.
+    small, is noted in `cut`: nothing is said about how many there are. Words about left and right,
+    above and below follow; pictures with such words are never turned, upright ones never put on
+    their head.
     """
     height, width, _ = picture.rgb.shape
     box = crop or (0.0, 0.0, float(width), float(height))
@@ -173,7 +174,7 @@ def change_colours(
     middle = float(rgb[::8, ::8].mean()) * light
     changed = rgb.reshape(-1, 3).astype(np.float32) @ mix.astype(np.float32)
     changed += middle * (1 - contrast)
-    return changed.clip(0, 255).astype(np.uint8).reshape(rgb.shape)
+    return np.asarray(changed.clip(0, 255).astype(np.uint8)).reshape(rgb.shape)
 
 
 def dense_targets(

@@ -77,7 +77,9 @@ class Cuttings:
         w, h = round((x2 - x1) * factor), round((y2 - y1) * factor)
         if min(w, h) < 4:
             return None
-        cut = Image.fromarray(picture.rgb).resize((w, h), Image.Resampling.BICUBIC, (x1, y1, x2, y2))
+        cut = Image.fromarray(picture.rgb).resize(
+            (w, h), Image.Resampling.BICUBIC, (x1, y1, x2, y2)
+        )
         cut = Image.fromarray(change_colours(np.asarray(cut), chance, 0.15))
         for _ in range(TRIES):
             x, y = chance.randint(0, side - w), chance.randint(0, side - h)
@@ -107,9 +109,7 @@ def mosaic(pictures: Sequence[Picture], side: int, chance: random.Random) -> Pic
         objects += [((a + x, b + y, c + x, d + y), label) for (a, b, c, d), label in part.objects]
         closed = part.closed if closed is None else closed & part.closed
         cut |= part.cut
-    return Picture(
-        canvas, "mosaic", objects=tuple(objects), closed=closed or frozenset(), cut=cut
-    )
+    return Picture(canvas, "mosaic", objects=tuple(objects), closed=closed or frozenset(), cut=cut)
 
 
 def _sides(box: XYXY) -> tuple[float, float]:

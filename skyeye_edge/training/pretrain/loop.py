@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -133,10 +135,10 @@ def pretrain(
 
     The model ends as the moving average of its weights. A run that was stopped and goes on gives
     the losses and weights of one that was not. Writes `run/log.jsonl` and, every `save_every`
-    minutes, `run/state.pt`; with it and at the end of each phase the float16 checkpoint
-    `run/checkpoint` of the average.
+    minutes, after each phase and when it is interrupted, `run/state.pt`.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM came; the step was finished and the state saved.
         RuntimeError: the loss is not finite; the last good state is kept.
     """
     device = next(model.parameters()).device
@@ -145,27 +147,47 @@ def pretrain(
     _resume(run, state)
     spread = place_spread(model.language_model.config.vocab_size, places).to(device)
     place_ids = torch.tensor(places, device=device)
-    while state.progress.phase < len(phases):
-        phase = phases[state.progress.phase]
-        data = batches(phase)
-        model.train()
-        notes = Notes(run, phase)
-        saved = time.monotonic()
-        for batch in _loader(data, phase, state.progress, workers):
-            batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-            torch.manual_seed(seed * 1_000_003 + state.progress.step)
-            losses = _losses(state, phase, batch, spread, place_ids)
-            _update(state, phase, losses)
-            state.progress.images += data.batch
-            state.progress.step += 1
-            notes.add(losses, data.batch, state.progress)
-            if time.monotonic() - saved > 60 * save_every:
-                _save(run, state)
-                saved = time.monotonic()
-        state.progress = Progress(state.progress.phase + 1, 0, state.progress.step)
-        _save(run, state)
+    with _asked_to_stop() as is_asked:
+        while state.progress.phase < len(phases):
+            phase = phases[state.progress.phase]
+            data = batches(phase)
+            model.train()
+            notes = Notes(run, phase)
+            saved = time.monotonic()
+            for batch in _loader(data, phase, state.progress, workers):
+                batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+                torch.manual_seed(seed * 1_000_003 + state.progress.step)
+                losses = _losses(state, phase, batch, spread, place_ids)
+                _update(state, phase, losses)
+                state.progress.images += data.batch
+                state.progress.step += 1
+                notes.add(losses, data.batch, state.progress)
+                if is_asked() or time.monotonic() - saved > 60 * save_every:
+                    _save(run, state)
+                    saved = time.monotonic()
+                if is_asked():
+                    raise KeyboardInterrupt
+            state.progress = Progress(state.progress.phase + 1, 0, state.progress.step)
+            _save(run, state)
     model.load_state_dict(state.average)
     model.eval()
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Inside the block Ctrl-C and SIGTERM only ask; whoever works looks at its next good moment."""
+    asked: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(each, lambda number, frame: asked.append(number)) for each in signals]
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
+
+
+def _ignore_interrupts(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group of processes
 
 
 def _loader(
@@ -176,8 +198,8 @@ def _loader(
     return iter(
         DataLoader(
             data, batch_size=None, sampler=todo, num_workers=workers,
-            prefetch_factor=4 if workers else None,
-        )  # type: ignore[arg-type]  # any iterable of indices is a sampler
+            prefetch_factor=4 if workers else None, worker_init_fn=_ignore_interrupts,
+        )
     )  # fmt: skip
 
 
@@ -187,7 +209,7 @@ def _losses(
     model, heads = state.model, state.heads
     pixels = batch["pixels"]
     with torch.autocast(pixels.device.type, torch.bfloat16):
-        kept = _kept(pixels, model.vision.config.grid ** 2, phase.dropped)
+        kept = _kept(pixels, model.vision.config.grid**2, phase.dropped)
         patches = model.patch_features(pixels, kept)
         losses = heads.losses(patches, batch, kept)
         if phase.questions:
@@ -211,8 +233,8 @@ def _update(state: State, phase: Phase, losses: dict[str, Tensor]) -> None:
     total = torch.stack(list(losses.values())).sum()
     if not bool(total.isfinite()):
         raise RuntimeError(
-            f"step {state.progress.step}: the loss is {float(total)}; the state before it is kept, "
-            "a lower learning rate goes on from there"
+            f"step {state.progress.step}: the loss is {float(total.detach())}; the state that was "
+            "saved last is kept, a lower learning rate goes on from there"
         )
     _set_rates(state.optimisers, phase, state.progress)
     for optimiser in state.optimisers:
@@ -225,7 +247,9 @@ def _update(state: State, phase: Phase, losses: dict[str, Tensor]) -> None:
     keep = min(AVERAGED, (1 + state.progress.step) / (10 + state.progress.step))
     with torch.no_grad():
         new = state.model.state_dict()
-        torch._foreach_lerp_(list(state.average.values()), [new[k] for k in state.average], 1 - keep)
+        torch._foreach_lerp_(
+            list(state.average.values()), [new[k] for k in state.average], 1 - keep
+        )
 
 
 def _set_rates(

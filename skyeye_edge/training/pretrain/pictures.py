@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,16 +32,57 @@ NOT_THROUGHOUT = {
     "psu_cars": ("car",),
     "palm_trees": ("palm tree",),
 }
-# What may stand in any picture without a box, so that no other set denies it.
-EVERYWHERE = frozenset(
-    "car van truck bus minibus vehicle person bicycle tree other dock boat ship harbor harbour".split()
-    + ["long vehicle", "other vehicle", "other vessel", "merchant ship", "storage tank", "bridge"]
+# Names of what is nearly the same: where one of them is, the others are not denied.
+ALIKE = (
+    frozenset(
+        (
+            "airplane",
+            "plane",
+            "airliner",
+            "helicopter",
+            "chartered aircraft",
+            "fighter aircraft",
+            "propeller aircraft",
+            "trainer aircraft",
+        )
+    ),
+    frozenset(("ship", "boat", "merchant ship", "naval ship", "other vessel")),
+    frozenset(
+        (
+            "car",
+            "van",
+            "truck",
+            "bus",
+            "minibus",
+            "vehicle",
+            "other",
+            "long vehicle",
+            "other vehicle",
+            "stair truck",
+        )
+    ),
+    frozenset(("tree", "palm tree")),
+    frozenset(("harbour", "harbor", "dock")),
+    frozenset(("tennis court", "basketball court")),
 )
+# What may stand in any picture without a box, so that no other set denies it.
+EVERYWHERE = frozenset(("person", "bicycle", "storage tank", "bridge")).union(*ALIKE[1:5])
 # Where nothing man-made is expected: objects pasted there are the only ones of their label.
 EMPTY_SCENES = frozenset(
-    "farmland forest meadow desert bareland mountain grassland wetland pasture agricultural "
-    "chaparral".split()
-    + ["bare land", "annual crops", "herbaceous vegetation"]
+    (
+        "farmland",
+        "forest",
+        "meadow",
+        "desert",
+        "bareland",
+        "mountain",
+        "grassland",
+        "wetland",
+        "pasture",
+        "bare land",
+        "annual crops",
+        "herbaceous vegetation",
+    )
 )
 
 
@@ -177,6 +218,12 @@ def draw_flight(seed: int, frames: int = 8) -> list[Picture]:
             )
         )
     return drawn
+
+
+def alike(labels: Iterable[str]) -> frozenset[str]:
+    """The labels, and all that are nearly the same as one of them."""
+    found = frozenset(labels)
+    return found.union(*(names for names in ALIKE if names & found))
 
 
 def scaled(box: XYXY, across: float, down: float) -> XYXY:

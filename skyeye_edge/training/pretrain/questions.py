@@ -14,7 +14,7 @@ from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Ground
 from skyeye_edge.training.data.builders.boxes import identify_turns, phrases
 from skyeye_edge.training.data.builders.turns import spaced
 from skyeye_edge.training.data.record import Turn
-from skyeye_edge.training.pretrain.pictures import Picture
+from skyeye_edge.training.pretrain.pictures import Picture, alike
 
 T = TypeVar("T")
 Weighted = tuple[Turn, float]
@@ -92,17 +92,21 @@ def _places(
 
 
 def _missing(view: Picture, labels: frozenset[str], chance: random.Random) -> list[str]:
-    """Phrases of labels that are surely not there: mostly of the own set, or pasted elsewhere."""
-    there = {label for _, label in view.objects} | view.cut
-    gone = sorted((view.closed & labels) - there)
-    return [f"the {label}" for label in _some(gone, 3, chance)]
+    """Phrases of labels that are surely not there."""
+    return [f"the {label}" for label in _some(_gone(view, labels), 3, chance)]
+
+
+def _gone(view: Picture, labels: frozenset[str]) -> list[str]:
+    """Labels of real objects that the view surely does not show."""
+    there = alike({label for _, label in view.objects} | view.cut)
+    return sorted((view.closed & labels) - there)
 
 
 def _presence(view: Picture, labels: frozenset[str], chance: random.Random) -> list[Weighted]:
     """Is there one, how many: yes as often as no, and only what is known."""
     counts = Counter(label for _, label in view.objects)
     label = chance.choice(sorted(counts))
-    gone = sorted((view.closed & labels) - counts.keys() - view.cut)
+    gone = _gone(view, labels)
     turns: list[Weighted] = []
     if gone and chance.random() < 0.5:
         turns.append((_ask(f"is there {_one(chance.choice(gone))}?", "no"), WORD))
@@ -194,5 +198,3 @@ def _caption(text: str) -> Turn:
 
 def _ask(question: str, answer: str) -> Turn:
     return Turn(Ask(question), TextResult("ask", "text", answer, question=question))
-
-
