@@ -3,7 +3,7 @@
 # make test-all           the same with the slow tests
 # make lint types imports single checks
 # make wheels DIR=wheels  collect what an offline machine needs
-# make train-tiny DATA=D  train the packaged model again (D holds rsicd/ and boxes/)
+# make train-tiny DATA=D  train the packaged model again (docs/train.md; SHARE=0.1: a tenth)
 # make bench VIDEO=FILE   frames per second of caption and grounding
 # make docs               write the generated part of docs/ again
 # make clean              remove the environment and what the checks left
@@ -14,6 +14,7 @@ VENV   ?= .venv
 DIR    ?= wheels
 VIDEO  ?= skyeye_edge/assets/demo.mp4
 WORK   ?= runs/skyeye-tiny
+SHARE  ?= 1
 PYTEST_ARGS ?=
 RECIPES := skyeye_edge/training/recipes
 BIN    := $(VENV)/bin
@@ -59,9 +60,9 @@ wheels: python
 	@$(SETUP) runtime --wheels $(DIR)
 
 train-tiny: setup-dev
-	@test -d "$(DATA)/rsicd" || { echo "make train-tiny DATA=DIR: DIR holds rsicd/ and boxes/ (docs/train.md)" >&2; exit 2; }
+	@test -d "$(DATA)/rsicd" || { echo "make train-tiny DATA=DIR: DIR holds the data folders of docs/train.md" >&2; exit 2; }
 	@mkdir -p $(WORK) && cp $(RECIPES)/skyeye-tiny.yaml $(WORK)/ && ln -sfn "$(abspath $(DATA))" $(WORK)/data
-	@$(BIN)/python -m skyeye_edge.training.pretrain $(RECIPES)/skyeye-tiny-base.yaml "$(DATA)" -o $(WORK)/base
+	@$(BIN)/python -m skyeye_edge.training.pretrain $(RECIPES)/skyeye-tiny-base.yaml "$(DATA)" -o $(WORK)/base --share $(SHARE)
 	@$(BIN)/skyeye-edge train $(WORK)/skyeye-tiny.yaml --resume
 	@rm -rf $(WORK)/checkpoint
 	@$(BIN)/skyeye-edge merge $(WORK)/lora -o $(WORK)/checkpoint

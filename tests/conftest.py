@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from skyeye_edge import Model
@@ -23,6 +24,10 @@ REPO = Path(__file__).resolve().parent.parent
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# No test may fail because the machine is slow.
+settings.register_profile("skyeye", deadline=None)
+settings.load_profile("skyeye")
 
 # Started in the background of a script, this process and all it starts would ignore Ctrl-C, which
 # is what some tests are about.

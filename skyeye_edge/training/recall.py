@@ -23,12 +23,14 @@ from skyeye_edge.evaluation import Predictor
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.record import RGB
 from skyeye_edge.training.data.synthetic import render_scene
-from skyeye_edge.training.pretrain.augment import augment
+from skyeye_edge.training.pretrain.augment import change_colours, random_crop, view_of
+from skyeye_edge.training.pretrain.pictures import Picture
 from skyeye_edge.training.run_folder import write_whole
 
 SIDE = 128  # pixels of a scene and of a view
 SCENES_PER_VIEW = 0.5  # each scene is cut up for several views
 SMALLEST = 0.05  # of a scene's area in a view
+RECOLOURED = 0.25  # brightness, contrast and colour change by up to this share
 
 
 def recall(name: str, number: int, predictor: Predictor, kept: Path, *, keep: bool) -> DataSet:
@@ -64,7 +66,7 @@ def draw_views(number: int) -> list[RGB]:
     """(SIDE, SIDE, 3) uint8 pieces of drawn scenes, every second one put together from four."""
     chance = random.Random("skyeye views")  # noqa: S311 - repeatable, not secret
     scenes = range(max(1, round(number * SCENES_PER_VIEW)))
-    pictures = [np.asarray(render_scene(seed, SIDE).image) for seed in scenes]
+    pictures = [Picture(np.asarray(render_scene(seed, SIDE).image), "synthetic") for seed in scenes]
     return [
         _piece(pictures, SIDE, chance) if place % 2 else _mosaic(pictures, chance)
         for place in range(number)
@@ -76,10 +78,12 @@ def _whole(result: TaskResult) -> str:
     return result.text if isinstance(result, TextResult) and result.outcome == "text" else ""
 
 
-def _mosaic(pictures: Sequence[RGB], chance: random.Random) -> RGB:
+def _mosaic(pictures: Sequence[Picture], chance: random.Random) -> RGB:
     rows = [np.hstack([_piece(pictures, SIDE // 2, chance) for _ in range(2)]) for _ in range(2)]
     return np.vstack(rows)
 
 
-def _piece(pictures: Sequence[RGB], side: int, chance: random.Random) -> RGB:
-    return augment(chance.choice(pictures), [], side, chance, lowest=SMALLEST)[0]
+def _piece(pictures: Sequence[Picture], side: int, chance: random.Random) -> RGB:
+    picture = chance.choice(pictures)
+    view = view_of(picture, side, chance, crop=random_crop(picture, chance, SMALLEST))
+    return change_colours(view.rgb, chance, RECOLOURED)

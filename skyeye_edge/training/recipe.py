@@ -36,12 +36,12 @@ class DataRecipe:
 
     name: str
     format: DataFormat
-    path: Path = Path()  # the annotation file; of "synthetic": where scenes are kept, if anywhere
+    path: Path = Path()  # the annotation file
     split: str = "train"
     hold_out: float = 0.1  # share of the images that are only scored, if the file names none "val"
     ratio: float = 1.0  # how often it is drawn, relative to the others
     tasks: Mapping[Kind, float] = field(default_factory=dict)  # how often each; empty: all alike
-    augment: bool = False  # crops, flips and colours; never for phrases such as "on the left"
+    augment: bool = False  # crops, flips and colours; boxes and words follow
     scenes: int = 0  # of "synthetic" and "recalled": how many pictures
     licence: str = ""
 

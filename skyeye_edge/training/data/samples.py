@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from torch.utils.data import Dataset
 
-from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.data.annotation import Annotation, DataSet
-from skyeye_edge.training.data.builders.boxes import Object
 from skyeye_edge.training.data.builders.turns import KINDS, Kind, build_turns, draw_turns
 from skyeye_edge.training.data.collate import Sample, Tokenizer, build_sample
 from skyeye_edge.training.data.holding_out import hold_out
 from skyeye_edge.training.data.readers import of_split, read_splits
 from skyeye_edge.training.data.record import RGB, Record, Turn, read_rgb, sizes_of
-from skyeye_edge.training.pretrain.augment import augment, crop_around
+from skyeye_edge.training.pretrain.augment import (
+    change_colours,
+    crop_around,
+    random_crop,
+    view_of,
+)
+from skyeye_edge.training.pretrain.pictures import Picture, draw_flight, draw_scene
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 
 HELD_OUT = "val"  # split that is never trained on
 ATTEMPTS = 100  # draws before we say that a stage's tasks fit none of its images
 LOWEST_CROP = 0.4  # of the area of an image without boxes
+RECOLOURED = 0.25  # brightness, contrast and colour change by up to this share
+DRAWN_SIDE = 192  # pixels of a synthetic scene
+SCENES_PER_FLIGHT = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +55,7 @@ def read_data(recipe: DataRecipe, seed: int) -> Parts:
         DataError: a file is missing or wrong.
     """
     if recipe.format == "synthetic":
-        return _parts(recipe, _read_scenes(recipe), ())
+        return _parts(recipe, _draw_scenes(recipe.scenes), ())
     if recipe.format == "recalled":
         return _parts(recipe, (), ())  # until the base is there to be asked: recall.py
     found = read_splits(recipe.path, recipe.format)
@@ -65,32 +70,23 @@ def _parts(recipe: DataRecipe, trained: Iterable[Annotation], held: Iterable[Ann
     return Parts(DataSet(recipe.name, tuple(trained)), DataSet(recipe.name, tuple(held)))
 
 
-def _read_scenes(recipe: DataRecipe) -> list[Annotation]:
-    # Imported here: other runs need not load the renderer.
-    from skyeye_edge.training.pretrain.scenes import draw_scenes, read_scenes
-
-    kept = recipe.path != Path()
-    scenes = read_scenes(recipe.path, recipe.scenes) if kept else draw_scenes(recipe.scenes)
-    annotations = []
-    for scene in scenes:
-        height, width, _ = scene.rgb.shape
-        place = partial(_scaled, across=width, down=height)
-        annotations.append(
-            Annotation(
-                image=scene.rgb,
-                captions=scene.captions,
-                objects=tuple((place(box), label) for box, label in scene.objects),
-                phrases=tuple((words, place(box)) for words, box in scene.phrases),
-                absent=scene.absent,
-                questions=scene.questions,
-            )
-        )
-    return annotations
+def _draw_scenes(number: int) -> list[Annotation]:
+    """Synthetic scenes, and some frames of flights."""
+    drawn = [draw_scene(seed, DRAWN_SIDE) for seed in range(number)]
+    drawn += [frame for seed in range(number // SCENES_PER_FLIGHT) for frame in draw_flight(seed)]
+    return [_annotation(picture) for picture in drawn]
 
 
-def _scaled(box: XYXY, across: float, down: float) -> XYXY:
-    x1, y1, x2, y2 = box
-    return x1 * across, y1 * down, x2 * across, y2 * down
+def _annotation(picture: Picture) -> Annotation:
+    return Annotation(
+        image=picture.rgb,
+        captions=picture.captions,
+        objects=picture.objects,
+        phrases=picture.phrases,
+        absent=picture.absent,
+        questions=picture.questions,
+        scene=picture.scene,
+    )
 
 
 class Samples(Dataset[Sample]):
@@ -158,8 +154,21 @@ class Samples(Dataset[Sample]):
 def _augmented(
     rgb: RGB, item: Annotation, side: int, chance: random.Random
 ) -> tuple[RGB, Annotation]:
-    """Another view; only captions, class and objects stay true in it."""
-    objects: list[Object] = list(item.objects)
-    crop = crop_around(rgb, objects, chance) if objects else None
-    seen, kept = augment(rgb, objects, side, chance, lowest=LOWEST_CROP, crop=crop)
-    return seen, Annotation(seen, item.captions, tuple(kept), scene=item.scene)
+    """Another view; boxes and words follow."""
+    picture = Picture(
+        rgb,
+        "",
+        captions=item.captions,
+        scene=item.scene,
+        objects=item.objects,
+        phrases=item.phrases,
+        absent=item.absent,
+        questions=item.questions,
+    )
+    around = crop_around(picture, chance) if item.objects else None
+    crop = around or random_crop(picture, chance, LOWEST_CROP)
+    view = view_of(picture, side, chance, crop=crop)
+    if view.cut:  # what is cut off would be called absent
+        view = view_of(picture, side, chance)
+    seen = replace(view, rgb=change_colours(view.rgb, chance, RECOLOURED))
+    return seen.rgb, _annotation(seen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -48,6 +48,7 @@ SHOWN = 400  # synthetic scenes whose words and labels the vocabulary and the he
 class BaseRecipe:
     """What a base checkpoint is made from."""
 
+    name: str
     phases: tuple[Phase, ...]
     captions: tuple[str, ...] = ()  # folders below DATA with captions.json and scene_classes.json
     scenes: tuple[str, ...] = ()  # with annotations.json: a class, in some sets captions
@@ -58,6 +59,8 @@ class BaseRecipe:
     threads: int = 2
     workers: int = 1
     seed: int = 0
+    commercial_use: bool = False
+    licences: tuple[str, ...] = ()  # of the data
 
 
 def main() -> None:
@@ -71,9 +74,14 @@ def main() -> None:
         "-o", "--output", type=Path, required=True, help="run folder; goes on if it exists"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--share", type=float, default=1.0, metavar="X", help="of the length of every phase, to try"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    run_recipe(read_as(BaseRecipe, args.recipe), args.data, args.output, args.device)
+    recipe: BaseRecipe = read_as(BaseRecipe, args.recipe)
+    phases = [replace(each, images=round(each.images * args.share)) for each in recipe.phases]
+    run_recipe(replace(recipe, phases=tuple(phases)), args.data, args.output, args.device)
 
 
 def run_recipe(recipe: BaseRecipe, data: Path, run: Path, device: str = "cpu") -> Path:
@@ -114,6 +122,15 @@ def run_recipe(recipe: BaseRecipe, data: Path, run: Path, device: str = "cpu") -
         seed=recipe.seed,
         workers=recipe.workers,
     )
+    images = {phase.name: phase.images for phase in recipe.phases}
+    model.info = replace(
+        model.info,
+        name=recipe.name,
+        commercial_use=recipe.commercial_use,
+        licences=recipe.licences,
+        provenance={"images": images, "batch": recipe.batch, "seed": recipe.seed},
+    )
+    model.cpu()
     return model.save_checkpoint(run / "checkpoint")
 
 

@@ -47,8 +47,8 @@ def test_packed_questions_do_not_see_each_other(model: SkyEyeModel) -> None:
     tokenizer = Tokenizer(model.tokenizer_file)
     rgb = np.random.default_rng(0).integers(0, 255, (112, 112, 3), dtype=np.uint8)
 
-    packed = stack([pack([(turn, 1.0) for turn in TURNS], (112, 112), model.spec, tokenizer, 200)])
-    alone = [build_sample(Record((rgb,), (turn,)), model.spec, tokenizer, 200) for turn in TURNS]
+    packed = stack([pack([(turn, 1.0) for turn in TURNS], (112, 112), model.spec, tokenizer, 300)])
+    alone = [build_sample(Record((rgb,), (turn,)), model.spec, tokenizer, 300) for turn in TURNS]
 
     together = _logits_when_packed(model, packed, torch.from_numpy(alone[0].pixels))
     apart = torch.cat([_logits_alone(model, collate([sample])) for sample in alone])
@@ -58,7 +58,7 @@ def test_packed_questions_do_not_see_each_other(model: SkyEyeModel) -> None:
 def test_weights_are_shared_among_the_tokens_of_an_answer(model: SkyEyeModel) -> None:
     tokenizer = Tokenizer(model.tokenizer_file)
 
-    row = pack([(turn, 2.0) for turn in TURNS], (112, 112), model.spec, tokenizer, 200)
+    row = pack([(turn, 2.0) for turn in TURNS], (112, 112), model.spec, tokenizer, 300)
 
     assert sum(row.weights) == pytest.approx(2.0 * len(TURNS))
     assert all(
@@ -68,7 +68,7 @@ def test_weights_are_shared_among_the_tokens_of_an_answer(model: SkyEyeModel) ->
 
 def test_a_question_beyond_the_limit_is_left_out_whole(model: SkyEyeModel) -> None:
     tokenizer = Tokenizer(model.tokenizer_file)
-    first = pack([(TURNS[0], 1.0)], (112, 112), model.spec, tokenizer, 200)
+    first = pack([(TURNS[0], 1.0)], (112, 112), model.spec, tokenizer, 300)
 
     row = pack([(t, 1.0) for t in TURNS], (112, 112), model.spec, tokenizer, len(first.ids))
 
