@@ -18,7 +18,9 @@ from skyeye_edge.cli import merge as merge_command
 from skyeye_edge.cli import train as train_command
 from skyeye_edge.cli import watch as watch_command
 from skyeye_edge.cli.main import build_parser
+from skyeye_edge.training import read_scores
 from skyeye_edge.training.data.synthetic import render_scene
+from skyeye_edge.training.scoring import GROUPS
 
 REPO = Path(__file__).parents[2]
 PAGES = [REPO / "README.md", REPO / "CONTRIBUTING.md", *sorted((REPO / "docs").glob("*.md"))]
@@ -84,7 +86,7 @@ def desk(demo_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my_images").mkdir()
     with (folder / "my_images" / "annotations.jsonl").open("w") as lines:
         for number in range(10):
-            scene = render_scene(1_000_000 + number)
+            scene = render_scene(2_000_000 + number)  # not those that `train` scores
             scene.image.save(folder / "my_images" / f"{number}.png")
             phrase, box = scene.phrases[0]
             entry = {
@@ -137,13 +139,16 @@ def test_the_examples_of_watch_differ_from_the_tested_command_in_the_port_alone(
 @pytest.mark.timeout(900)
 def test_ten_own_images_become_a_bundle_by_following_the_readme(at_desk: Path) -> None:
     (recipe,) = blocks(REPO / "README.md", "yaml")
-    Path("my_recipe.yaml").write_text(recipe)
+    # Fewer steps and pictures: how much is learnt and kept is another test's business.
+    short = recipe.replace("steps: 120", "steps: 8").replace("scenes: 200", "scenes: 10")
+    Path("my_recipe.yaml").write_text(f"scored: 4\n{short}")
     chain = [line for line in commands(REPO / "README.md") if "my-" in line or "my_" in line]
     export_page = commands(REPO / "docs" / "export.md")[1:]
     rest = [*train_command.EXAMPLES[1:], *merge_command.EXAMPLES[1:], *bundle_command.EXAMPLES[1:]]
 
     assert [run(command) for command in chain] == [0, 0, 0, 0]
     assert [run(command) for command in [*rest, *export_page]] == [0] * 6
+    assert {change.group for change in read_scores(Path("runs/my-model")).changes()} == set(GROUPS)
     assert set(export_command.EXAMPLES) <= {*chain, *commands(REPO / "docs" / "export.md")}
 
 

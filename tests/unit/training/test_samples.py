@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
-from skyeye_edge.core.tasks import Caption, Detect, Ground, Identify
+from skyeye_edge.core.tasks import Ask, Caption, Describe, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.collate import Tokenizer
 from skyeye_edge.training.data.record import RGB, Record
@@ -33,23 +34,40 @@ TOWN = DataSet(
         Annotation(grey(), objects=((SQUARE, "car"),)),
     ),
 )
+EVERYTHING = DataSet(
+    "everything",
+    (
+        Annotation(
+            grey(),
+            captions=("a car .", "a grey road ."),
+            objects=((SQUARE, "car"),),
+            absent=("a boat",),
+            questions=(("how many cars are there?", "1"),),
+        ),
+    ),
+)
 SEA = DataSet("sea", (Annotation(grey(), captions=("a boat .", "the sea .")),))
 
 
 @pytest.fixture
 def samples_of(tokenizer_file: Path) -> Any:
-    """Samples of a stage; keywords go into the stage, `data` into both data recipes."""
+    """Samples of a stage; keywords go into the stage, `given` into the data recipes."""
 
     def build(
-        data: dict[str, Any] | None = None, seed: int = 1, processes: int = 1, **stage: Any
+        given: dict[str, Any] | None = None,
+        seed: int = 1,
+        processes: int = 1,
+        data: Sequence[DataSet] = (TOWN, SEA),
+        **stage: Any,
     ) -> Samples:
         sources = tuple(
-            DataRecipe(each.name, "lines", Path("x"), **(data or {})) for each in (TOWN, SEA)
+            DataRecipe(**{"name": each.name, "format": "lines", "path": Path("x"), **(given or {})})
+            for each in data
         )
         stages = (StageRecipe(**{"name": "only", "steps": 20, "batch": 5, **stage}),)
         recipe = Recipe("x", Path("base"), Path("run"), sources, stages, seed=seed)
         tokenizer = Tokenizer(tokenizer_file)
-        return Samples(recipe, stages[0], [TOWN, SEA], SPEC, tokenizer, processes)
+        return Samples(recipe, stages[0], data, SPEC, tokenizer, processes)
 
     return build
 
@@ -147,6 +165,24 @@ def test_phrases_of_people_are_asked_as_they_wrote_them(samples_of: Any) -> None
     phrases = {turn.task.phrase for turn in turns if isinstance(turn.task, Ground)}
 
     assert phrases == {"the car", "the bus"}
+
+
+@pytest.mark.parametrize(
+    ("form", "asked"),
+    [
+        pytest.param("recalled", {Caption}, id="captions that are no descriptions"),
+        pytest.param("synthetic", {Caption, Ground, Detect, Identify, Ask}, id="no descriptions"),
+        pytest.param("lines", {Caption, Describe, Ground, Detect, Identify, Ask}, id="everything"),
+    ],
+)
+def test_what_is_asked_of_drawn_pictures_if_the_recipe_does_not_say(
+    samples_of: Any, form: str, asked: set[type]
+) -> None:
+    given = {"format": form, "scenes": 0 if form == "lines" else 1}
+
+    samples = samples_of(given, data=[EVERYTHING])
+
+    assert {type(samples.record(number).turns[0].task) for number in range(150)} == asked
 
 
 @pytest.fixture
