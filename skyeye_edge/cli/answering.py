@@ -15,6 +15,7 @@ from skyeye_edge.cli.lines import answers_text, event_line
 from skyeye_edge.cli.options import (
     Commands,
     add_command,
+    add_damaged,
     add_every,
     add_json,
     add_model,
@@ -73,6 +74,7 @@ def add_answering(
         "--annotate", action="store_true", help="also write <stem>.annotated.mp4, or .png"
     )
     add_every(parser)
+    add_damaged(parser)
     parser.add_argument(
         "--resume", action="store_true", help="go on where an interrupted run over a video stopped"
     )
@@ -232,6 +234,7 @@ def answer_video(model: Model, job: Job, tasks: Sequence[Task]) -> int:
             outputs,
             tasks,
             every=args.every,
+            keep_damaged=args.keep_damaged,
             resume=args.resume,
             overwrite=args.overwrite,
             on_event=take,

@@ -104,6 +104,15 @@ def add_every(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_damaged(parser: argparse.ArgumentParser) -> None:
+    """--keep-damaged."""
+    parser.add_argument(
+        "--keep-damaged",
+        action="store_true",
+        help="also ask about pictures of a video of which data are missing or wrong",
+    )
+
+
 def seconds(text: str) -> float:
     """A duration from the command line, at least 0."""
     try:

@@ -17,6 +17,7 @@ from skyeye_edge.cli.lines import event_line
 from skyeye_edge.cli.options import (
     Commands,
     add_command,
+    add_damaged,
     add_every,
     add_json,
     add_model,
@@ -42,6 +43,7 @@ def add_parser(commands: Commands) -> None:
     add_questions(parser)
     add_model(parser)
     add_every(parser)
+    add_damaged(parser)
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="write events there too, as JSON Lines"
     )
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     tasks = [Caption(), *asked_tasks(args)]
     with (
         ending_on_signals() as ending,
-        closing(open_source(args.url)) as source,
+        closing(open_source(args.url, keep_damaged=args.keep_damaged)) as source,
         open_model(args) as model,
         model.stream(source, tasks=tasks, every=args.every) as events,
         recording(args) as lines,

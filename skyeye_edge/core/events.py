@@ -41,9 +41,10 @@ class AnswerEvent:
     size: Size
     results: tuple[TaskResult, ...]
     counts: Counts
-    timing_ms: Mapping[str, float]  # by step; age: from decoded to answered
+    timing_ms: Mapping[str, float]  # by step; age: from decoded to answered, and the source's lag
     model: Mapping[str, str]  # what ran: name, bundle_sha256, vision, backend, language
     prompt_version: int = 1  # counts changes of the tasks during a stream
+    damaged: bool = False  # a frame of it may show what was never there
 
     def to_json(self) -> str:
         """One line of JSON, without the line's end."""
@@ -57,6 +58,7 @@ class AnswerEvent:
             }
             | _count_values(self.counts)
             | {"timing_ms": dict(self.timing_ms), "model": dict(self.model)}
+            | ({"damaged": True} if self.damaged else {})
         )
 
 
@@ -132,6 +134,7 @@ def build_answer(
         AnswerEvent(
             "", last.source or source, last.epoch, _rounded(last.time), _utc_text(utc), indices,
             last.size, tuple(results), _filled(counts), timing, dict(model), prompt_version,
+            any(frame.damaged for frame in frames),
         ),
         nonce,
     )  # fmt: skip
@@ -196,6 +199,7 @@ def _event(values: Mapping[str, Any]) -> Event | None:
                 timing_ms=dict(values["timing_ms"]),
                 model=dict(values["model"]),
                 prompt_version=values["prompt_version"],
+                damaged=bool(values.get("damaged", False)),
             )
         case "state":
             return StateEvent(**head, state=values["state"], cause=values["cause"])

@@ -17,7 +17,7 @@ State = Literal["CONNECTING", "LIVE", "STALLED", "RECONNECTING", "ENDED"]
 class Counts:
     """What became of the frames of a stream since some earlier point."""
 
-    received: int = 0  # decoded frames, and decode calls that failed
+    received: int = 0  # frames that came: decoded, left out as stale, or failed to decode
     skipped: int = 0  # not due by `every`
     dropped: dict[str, int] = field(default_factory=dict)  # by cause: stale, busy, decode, closed
 
@@ -36,9 +36,14 @@ class Frame:
     time: float = 0.0  # media time in seconds since the source began, never the wall clock
     index: int = 0  # counts decoded frames, also those dropped later; never restarts
     epoch: int = 0  # how often the source has begun anew
-    arrived: float = 0.0  # when it was decoded, monotonic seconds: what age is measured from
+    arrived: float = 0.0  # when it was decoded, monotonic seconds
     source: str = ""  # name for humans, free of credentials
     before: Counts = field(default_factory=Counts)  # what happened since the item before this one
+    lag: float = 0.0  # seconds by which it came later than the quickest frame of its live source
+    decoding: float = 0.0  # seconds spent on decoding and converting it
+    damaged: bool = (
+        False  # data of it, or of a picture that it is drawn from, were missing or wrong
+    )
 
     def __post_init__(self) -> None:
         rgb = self.rgb

@@ -62,19 +62,19 @@ def annotate(
         with output:
             stream: VideoStream | None = None
             last = -1
-            for picture, when, index in Pictures(Path(video), facts):
-                rgb = converter.upright_rgb(picture)
-                if (answer := latest.at(index)) is not None:
+            for picture, moment in Pictures(Path(video), facts):
+                rgb = converter.upright_rgb(picture.raw)
+                if (answer := latest.at(moment.index)) is not None:
                     rgb = draw_answer(rgb, answer)
                 rgb = _even(rgb)
                 stream = stream or _add_stream(output, rgb, facts)
                 matrix = stream.codec_context.colorspace
                 frame = converter.yuv(_fitted(rgb, stream.width, stream.height), matrix)
                 # one tick at least: an mp4 has no two frames at the same time
-                last = max(last + 1, round(when / TICK))
+                last = max(last + 1, round(moment.time / TICK))
                 frame.pts = last
                 output.mux(stream.encode(frame))
-                on_progress(index + 1, when)
+                on_progress(moment.index + 1, moment.time)
             if stream is not None:
                 output.mux(stream.encode(None))
 

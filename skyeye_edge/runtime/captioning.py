@@ -122,6 +122,7 @@ def caption_file(
     *,
     every: float = 1.0,
     clip: int = 1,
+    keep_damaged: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     on_event: Callable[[Event], None] = lambda event: None,
@@ -136,6 +137,7 @@ def caption_file(
         tasks: what is asked about each frame.
         every: seconds between answers, 0 for every frame.
         clip: so many frames are asked about as one.
+        keep_damaged: pictures of which data are missing or wrong are asked about too.
         resume: go on where an interrupted run stopped; if there was none, begin.
         overwrite: also where files stand that we did not write.
         on_event: told each new event once it is on the disk.
@@ -150,7 +152,7 @@ def caption_file(
     """
     check_tasks(tasks, clip)
     model.spec.check_frames(clip)
-    source = open_source(video)
+    source = open_source(video, keep_damaged=keep_damaged)
     if outputs.annotated is not None and not isinstance(source, FileSource):
         raise InputError(f"{video}: only a video can be annotated; leave --annotate out for images")
     for path in outputs.files:

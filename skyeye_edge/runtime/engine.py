@@ -155,7 +155,7 @@ class Engine:
 
     def _answer_one(self, question: Question, is_cancelled: Callable[[], bool]) -> Answer:
         """Results in the order of the tasks, from one encoding per frame."""
-        timing_ms = {"decode": 0.0}
+        timing_ms = {"decode": sum(frame.decoding for frame in question.frames) * 1000}
         images = self._encode(question.frames, timing_ms)
         before = dict(self._language.seconds)
         requests = [self._request(task, question, images) for task in question.tasks]
@@ -167,8 +167,9 @@ class Engine:
             parse_reply(task, reply, size, self._spec.boxes, self._spec.scores)
             for task, reply in zip(question.tasks, replies, strict=True)
         )
-        arrived = question.frames[-1].arrived
-        timing_ms["age"] = (time.monotonic() - arrived) * 1000 if arrived else 0.0
+        last = question.frames[-1]
+        age = time.monotonic() - last.arrived + last.lag if last.arrived else 0.0
+        timing_ms["age"] = age * 1000
         return Answer(results, timing_ms, tuple(replies))
 
     def _request(self, task: Task, question: Question, images: tuple[EncodedImage, ...]) -> Request:

@@ -257,6 +257,7 @@ class Model:
         every: float = 1.0,
         clip: int = 1,
         min_score: float | None = None,
+        keep_damaged: bool = False,
     ) -> Stream:
         """Events of a source, to be used as a context manager and iterated over.
 
@@ -266,6 +267,8 @@ class Model:
             every: seconds between answers; 0 is every frame.
             clip: so many frames are asked about as one.
             min_score: as for `load`, of the tasks that state none themselves.
+            keep_damaged: pictures of a video of which data are missing or wrong are asked about
+                too, instead of counted as `decode`.
 
         Raises:
             InputError: no task, one that cannot be asked, a clip longer than the model was trained
@@ -280,7 +283,7 @@ class Model:
         check_min_score(min_score)
         self.spec.check_frames(clip)
         asked = [with_min_score(task, min_score) for task in tasks]
-        opened = open_source(source)
+        opened = open_source(source, keep_damaged=keep_damaged)
         return Stream(self.submit, opened, asked, every, model=self.description, clip=clip)
 
     def warm_up(self) -> None:

@@ -38,7 +38,7 @@ def write_still(
 
 
 def _frame_at(source: Path, index: int) -> Frame:
-    opened = open_source(source)
+    opened = open_source(source, keep_damaged=True)  # it was asked about, so it is shown
     with closing(opened):
         for item in opened.items(0.0):
             if isinstance(item, Frame) and item.index == index:

@@ -59,7 +59,7 @@ def test_a_clip_becomes_one_answer_per_interval_an_end_and_a_summary(
     assert [type(event) for event in events[-2:]] == [StateEvent, SummaryEvent]
     assert {len(event.results) for event in answers} == {2}
     assert all(event.model == tiny.description for event in answers)
-    assert all(event.timing_ms["age"] > 0 for event in answers)
+    assert all(event.timing_ms[step] > 0 for event in answers for step in ("decode", "age"))
     check_sums(events)
 
 
@@ -84,6 +84,24 @@ def test_what_a_stream_answers_is_what_a_call_answers(tiny: Model, demo_clip: Pa
 
     assert isinstance(event, AnswerEvent)
     assert event.results == tuple(tiny.run(frame, [Caption()]))
+
+
+def test_damaged_pictures_are_answered_if_they_are_wanted(
+    tiny: Model, demo_clip: Path, tmp_path: Path
+) -> None:
+    data = bytearray(demo_clip.read_bytes())
+    for place in range(len(data) // 4, len(data) // 2, 4000):
+        data[place] ^= 0xFF
+    torn = tmp_path / "torn.mp4"
+    torn.write_bytes(data)
+
+    def answered(keep_damaged: bool) -> set[int]:
+        with tiny.stream(torn, SHORT, every=0, keep_damaged=keep_damaged) as stream:
+            events = list(stream)
+        check_sums(events)
+        return {event.frames[0] for event in events if isinstance(event, AnswerEvent)}
+
+    assert answered(keep_damaged=False) < answered(keep_damaged=True)
 
 
 def test_several_frames_are_asked_about_as_one_clip(tiny_for_clips: Model, demo_clip: Path) -> None:

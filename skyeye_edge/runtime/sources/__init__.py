@@ -12,12 +12,13 @@ from skyeye_edge.runtime.sources.live import LiveSource
 from skyeye_edge.runtime.sources.source import Source
 
 
-def open_source(what: str | os.PathLike[str] | Source) -> Source:
+def open_source(what: str | os.PathLike[str] | Source, *, keep_damaged: bool = False) -> Source:
     """The source that `what` means.
 
     Args:
         what: a video file, an image, a folder of images, an address (udp://, rtsp://), or a source
             such as `Push`, which is given back as it is.
+        keep_damaged: pictures of a video that the decoder marks as damaged are given too.
 
     Raises:
         InputError: there is no such file, or no source for such an address.
@@ -26,11 +27,11 @@ def open_source(what: str | os.PathLike[str] | Source) -> Source:
     if not isinstance(what, str | os.PathLike):
         return what
     if isinstance(what, str) and "://" in what:
-        return LiveSource(what)
+        return LiveSource(what, keep_damaged=keep_damaged)
     check_is_no_address(what)
     path = Path(what)
     if path.is_dir():
         return ImagesSource(find_images(path), path.as_posix())
     if path.suffix.lower() in IMAGE_SUFFIXES and path.exists():
         return ImagesSource([path], path.as_posix())
-    return FileSource(path)
+    return FileSource(path, keep_damaged=keep_damaged)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from skyeye_edge.core.errors import InputError, MediaError, needs
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.runtime.sources.decoding import DAMAGED, Decoder, Picture
 from skyeye_edge.runtime.sources.mailbox import Mailbox
 from skyeye_edge.runtime.sources.pixels import Converter
 from skyeye_edge.runtime.sources.source import Item
-from skyeye_edge.runtime.sources.timing import MediaClock, Sampler
+from skyeye_edge.runtime.sources.timing import MediaClock, Moment, Sampler
 
 if TYPE_CHECKING:
-    import av
     from av.container import InputContainer
 
 log = logging.getLogger(__name__)
@@ -44,10 +44,11 @@ class FileSource:
         MediaError: it holds no picture that can be decoded.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, keep_damaged: bool = False) -> None:
         self.path = Path(path)
         self.name = self.path.name
         self.facts = read_facts(self.path)
+        self._keep_damaged = keep_damaged
         self._box = Mailbox(SLOTS)
         self._reader: threading.Thread | None = None
 
@@ -80,15 +81,17 @@ class FileSource:
         converter = Converter()
         cause = "end of file"
         try:
-            for picture, when, index in pictures:
+            for picture, moment in pictures:
                 if self._box.stopped:
                     cause = "stopped"
                     self._box.count(Counts(1, 0, {"closed": 1}))
                     break
-                if sampler.is_due(when):
-                    rgb, arrived = converter.upright_rgb(picture), time.monotonic()
-                    before = pictures.taken()
-                    self._box.put(Frame(rgb, when, index, 0, arrived, self.name, before))
+                if picture.marked and not self._keep_damaged:
+                    if pictures.decoder.marked == 1:
+                        log.warning(DAMAGED, self.name, "")
+                    self._box.count(Counts(1, 0, {"decode": 1}))
+                elif sampler.is_due(moment.time):
+                    self._box.put(self._frame(picture, moment, converter, pictures.taken()))
                 else:
                     self._box.count(Counts(1, 1))
         except Exception as error:  # the end of a thread: whoever waits for it must hear of it
@@ -99,18 +102,35 @@ class FileSource:
             log.warning("%s: %s", self.name, cause)
         self._box.put(SourceChange("ENDED", cause, 0, pictures.end, pictures.taken()))
 
+    def _frame(
+        self, picture: Picture, moment: Moment, converter: Converter, before: Counts
+    ) -> Frame:
+        began = time.perf_counter()
+        rgb = converter.upright_rgb(picture.raw)
+        return Frame(
+            rgb,
+            moment.time,
+            moment.index,
+            arrived=time.monotonic(),
+            source=self.name,
+            before=before,
+            decoding=picture.seconds + time.perf_counter() - began,
+            damaged=picture.damaged,
+        )
+
 
 class Pictures:
-    """Decoded pictures of a file with time and index, and count of the damage between them."""
+    """Decoded pictures of a file with their moments, and count of what failed between them."""
 
     def __init__(self, path: Path, facts: VideoFacts) -> None:
         self._clock = MediaClock()
         self.torn = False  # data that should be there is not
         self._path = path
         self._facts = facts
+        self.decoder = Decoder()
         self._failed = 0
 
-    def __iter__(self) -> Generator[tuple[av.VideoFrame, float, int], None, None]:
+    def __iter__(self) -> Generator[tuple[Picture, Moment], None, None]:
         with needs("runtime"):
             import av
         with opened(self._path) as container:
@@ -118,9 +138,9 @@ class Pictures:
             stream.thread_type = "AUTO"
             try:
                 for packet in container.demux(stream):  # other streams (sound, KLV) are not read
-                    for picture in self._decoded(packet):
-                        moment = self._clock.tell(picture.time, self.number * self._facts.step)
-                        yield picture, moment.time, moment.index
+                    for picture in self.decoder.pictures(packet):
+                        by_number = self.number * self._facts.step
+                        yield picture, self._clock.tell(picture.raw.time, by_number)
             except av.FFmpegError:  # from demux: what follows cannot be found
                 self._failed += 1
                 self.torn = True
@@ -138,17 +158,8 @@ class Pictures:
 
     def taken(self) -> Counts:
         """The decode calls that failed since this was last asked."""
-        failed, self._failed = self._failed, 0
+        failed, self._failed = self._failed + self.decoder.failed(), 0
         return Counts(failed, 0, {"decode": failed}) if failed else Counts()
-
-    def _decoded(self, packet: av.Packet[av.VideoStream]) -> list[av.VideoFrame]:
-        import av
-
-        try:
-            return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
-        except av.InvalidDataError:
-            self._failed += 1
-            return []
 
 
 @contextmanager
@@ -189,5 +200,5 @@ def read_facts(path: Path) -> VideoFacts:
     if first is None:
         raise MediaError(f"{path}: no frame can be decoded; the video is empty or damaged")
     pictures.close()
-    picture, _, _ = first
-    return replace(facts, step=float(1 / (untimed or 25))) if picture.time is None else facts
+    picture, _ = first
+    return replace(facts, step=float(1 / (untimed or 25))) if picture.raw.time is None else facts

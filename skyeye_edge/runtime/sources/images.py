@@ -63,6 +63,7 @@ class ImagesSource:
             if not sampler.is_due(float(index)):
                 before += Counts(1, 1)
                 continue
+            began = time.perf_counter()
             try:
                 rgb = as_frame(path).rgb
             except MediaError as error:
@@ -71,7 +72,16 @@ class ImagesSource:
                 log.warning("%s", error)
                 before += Counts(1, 0, {"decode": 1})
                 continue
-            yield Frame(rgb, float(index), index, 0, time.monotonic(), path.as_posix(), before)
+            decoding = time.perf_counter() - began
+            yield Frame(
+                rgb,
+                float(index),
+                index,
+                arrived=time.monotonic(),
+                source=path.as_posix(),
+                before=before,
+                decoding=decoding,
+            )
             before = Counts()
         cause = "stopped" if self._stopping.is_set() else "end of folder"
         yield SourceChange("ENDED", cause, 0, float(len(self.paths)), before)

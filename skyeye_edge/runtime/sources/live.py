@@ -14,7 +14,9 @@ from skyeye_edge.core.address import Address, parse_address, without_secrets
 from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
 from skyeye_edge.runtime.sources.causes import End
+from skyeye_edge.runtime.sources.decoding import DAMAGED
 from skyeye_edge.runtime.sources.live_child import POLITE, Message, ReaderProcess
+from skyeye_edge.runtime.sources.live_reader import Request
 from skyeye_edge.runtime.sources.mailbox import Mailbox
 from skyeye_edge.runtime.sources.source import Item
 from skyeye_edge.runtime.sources.timing import Moment, check_every
@@ -73,7 +75,7 @@ class LiveSource:
         InputError: `live_address` refuses it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, keep_damaged: bool = False) -> None:
         self._address = live_address(url)
         with needs("runtime"):
             import av  # noqa: F401  # only the child uses it; if it is missed, then now
@@ -86,6 +88,8 @@ class LiveSource:
         self._wish = False  # a frame is wanted and has not come
         self._state: State = "CONNECTING"
         self._cause = ""
+        self._keep_damaged = keep_damaged
+        self._warned = False  # of damage
         self._last: Moment | None = None  # frame that the reader has told of
         self._heard = 0.0  # when the last frame was, or the opening began; monotonic seconds
 
@@ -133,7 +137,8 @@ class LiveSource:
     def _session(self, every: float) -> End:
         """One opening of the address, from start to end; why it ended."""
         try:
-            with ReaderProcess(self._address, every, self._last) as reader:
+            request = Request(self._address.for_ffmpeg, every, self._last, self._keep_damaged)
+            with ReaderProcess(request) as reader:
                 self._pass_wishes_to(reader)
                 try:
                     return self._follow(reader)
@@ -175,13 +180,27 @@ class LiveSource:
             self._last = Moment(*values["last"])
         if self._last != known and not (self._state == "STALLED" and values["last_words"]):
             self._change("LIVE", "frames arrive")
+        if values["marked"] and not self._warned:
+            self._warned = True
+            log.warning(DAMAGED, self.name, ", or because two senders use one port")
         counts = Counts(*values["counts"])
         if values["type"] != "frame":
             self._box.count(counts)
             return End(values["cause"], values["refused"]) if values["type"] == "end" else None
         rgb = np.frombuffer(pixels, np.uint8).reshape(values["shape"])
         moment = Moment(*values["moment"])
-        frame = Frame(rgb, moment.time, moment.index, moment.epoch, moment.wall, self.name, counts)
+        frame = Frame(
+            rgb,
+            moment.time,
+            moment.index,
+            moment.epoch,
+            moment.wall,
+            self.name,
+            counts,
+            lag=values["lag"],
+            decoding=values["decoding"],
+            damaged=values["damaged"],
+        )
         with self._lock:
             self._wish = False
         self._box.offer(frame)

@@ -8,15 +8,13 @@ import select
 import subprocess
 import sys
 import time
-from dataclasses import astuple
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from skyeye_edge.core.address import Address
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.runtime.sources.live_reader import HEADER
-from skyeye_edge.runtime.sources.timing import Moment
+from skyeye_edge.runtime.sources.live_reader import HEADER, Request
 
 POLITE = 0.4  # seconds that a child gets to count its frames and leave
 CHUNK = 1 << 20
@@ -27,13 +25,13 @@ PROGRAM = """
 import json, os, sys
 line = b""
 while not line.endswith(b"\\n"):
-    line += os.read(0, 1)
+    line += os.read(0, 1) or sys.exit()
 request = json.loads(line)
 output = os.dup(1)
 os.dup2(2, 1)
-sys.path[:] = request["path"]
-from skyeye_edge.runtime.sources.live_reader import run
-run(request["url"], request["every"], request["last"], 0, output)
+sys.path[:] = request.pop("path")
+from skyeye_edge.runtime.sources.live_reader import parse_request, run
+run(parse_request(request), 0, output)
 """
 
 Message = tuple[dict[str, Any], bytearray]  # what it says, and the pixels of a frame
@@ -42,7 +40,7 @@ Message = tuple[dict[str, Any], bytearray]  # what it says, and the pixels of a 
 class ReaderProcess:
     """One opening of an address, in a process of its own; a context manager that ends it."""
 
-    def __init__(self, address: Address, every: float, last: Moment | None = None) -> None:
+    def __init__(self, request: Request) -> None:
         if not sys.executable:
             raise InputError("live sources need sys.executable: set it to a Python interpreter")
         self._process = subprocess.Popen(
@@ -58,9 +56,7 @@ class ReaderProcess:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._wishes, self._messages = self._process.stdin, self._process.stdout
         path = [entry or str(Path.cwd()) for entry in sys.path]
-        known = None if last is None else astuple(last)
-        request = {"url": address.for_ffmpeg, "every": every, "last": known, "path": path}
-        self._write(json.dumps(request).encode() + b"\n")
+        self._write(json.dumps(asdict(request) | {"path": path}).encode() + b"\n")
 
     @property
     def pid(self) -> int:

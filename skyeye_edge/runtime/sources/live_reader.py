@@ -13,7 +13,7 @@ import os
 import select
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 from skyeye_edge.core.address import parse_address
 from skyeye_edge.core.frame import Counts
 from skyeye_edge.runtime.sources.causes import End, end_after
+from skyeye_edge.runtime.sources.decoding import Decoder, Picture
 from skyeye_edge.runtime.sources.pixels import Converter
-from skyeye_edge.runtime.sources.timing import MediaClock, Moment, Sampler
+from skyeye_edge.runtime.sources.timing import Lag, MediaClock, Moment, Sampler
 
 if TYPE_CHECKING:
     import av
@@ -34,6 +35,8 @@ TIMEOUT_US = "2500000"  # FFmpeg's own; RTSP raises after twice that
 SILENCE = 1.0  # seconds after which what comes may be the rest of a stream that has ended
 WAIT_AND_SEE = 0.2  # seconds that such frames wait for proof that the stream goes on
 REPORT = 0.25  # seconds after which counts are told even if no frame is wanted
+STALE_AFTER = 2.0  # seconds by which a frame may be late before some are left out
+LONGEST_SKIP = 5.0  # seconds without a key frame after which any packet will do
 JUMP = 2.0  # a step of media time that means that the sender began anew, seconds
 
 OPTIONS: dict[str, dict[str, str]] = {
@@ -49,28 +52,37 @@ OPTIONS: dict[str, dict[str, str]] = {
 }
 
 
-def run(url: str, every: float, last: Sequence[float] | None, wishes: int, output: int) -> None:
-    """Read `url` until it ends or nobody listens; the last message says why.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a reader is to do."""
+
+    url: str = field(repr=False)  # with credentials
+    every: float  # seconds between frames, 0 for all
+    last: Moment | None = None  # last frame of an earlier opening
+    keep_damaged: bool = False  # pictures that the decoder marks are wanted too
+
+
+def parse_request(values: Mapping[str, Any]) -> Request:
+    """The reverse of `asdict`."""
+    last = values["last"]
+    return Request(**{**values, "last": None if last is None else Moment(**last)})
+
+
+def run(request: Request, wishes: int, output: int) -> None:
+    """Read the address until it ends or nobody listens; the last message says why.
 
     Args:
-        url: the address, with credentials.
-        every: seconds between frames, 0 for all.
-        last: the values of the `Moment` at which an earlier opening ended, if there was one.
+        request: what is wanted.
         wishes: file descriptor with one byte per wanted frame.
         output: file descriptor for the messages.
     """
-    session = Session(
-        MediaClock(None if last is None else Moment(*last), jump=JUMP),  # type: ignore[arg-type]
-        every,
-        wishes,
-        lambda values, rgb: write_message(output, values, rgb),
-    )
+    session = Session(request, wishes, lambda values, rgb: write_message(output, values, rgb))
     try:
-        end = End(_read(url, session))
+        end = End(_read(request.url, session))
     except BrokenPipeError:
         return
     except Exception as error:  # the end of the process; the text of an error may hold the address
-        end = end_after(error, parse_address(url))
+        end = end_after(error, parse_address(request.url))
     with suppress(BrokenPipeError):
         session.end(end.cause, refused=end.refused)
 
@@ -85,12 +97,21 @@ def write_message(
     _write_all(output, body)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """A frame that nobody has wanted so far."""
+
+    picture: Picture
+    moment: Moment
+    late: float  # seconds
+    damaged: bool
+
+
 @dataclass
 class Session:
     """What happened to the frames of one opening, and which one waits to be wanted."""
 
-    media: MediaClock
-    every: float
+    request: Request
     wishes: int
     send: Callable[[dict[str, Any], npt.NDArray[np.uint8] | None], None]
     wanted: bool = False
@@ -98,29 +119,62 @@ class Session:
     counts: Counts = field(default_factory=Counts)
     clock: Callable[[], float] = time.monotonic
     told: float = 0.0
-    waiting: tuple[av.VideoFrame, Moment] | None = None
+    waiting: Waiting | None = None
 
     def __post_init__(self) -> None:
-        self.sampler = Sampler(self.every)
+        self.media = MediaClock(self.request.last, jump=JUMP)
+        self.sampler = Sampler(self.request.every)
+        self.lag = Lag(STALE_AFTER)
+        self.torn = False  # no key frame came since the sender began anew
+        self.marked = False  # some picture was, since the last message
         self.converter = Converter()
         self.arrived = self.clock()
         self.resumed = -math.inf  # when frames came again after a silence
 
-    def add(self, picture: av.VideoFrame) -> None:
+    def is_wanted(self, packet: av.Packet[av.VideoStream]) -> bool:
+        """Whether to decode; a stream that lags is left out up to the next key frame, as stale."""
+        since = self.lag.skipping_since
+        if since is None or packet.is_keyframe or packet.size == 0:
+            return True
+        if self.clock() - since.wall > LONGEST_SKIP:  # some encoders send no key frame, ever
+            return True
+        self.counts += Counts(1, 0, {"stale": 1})
+        return False
+
+    def add(self, picture: Picture) -> None:
         """Take in one decoded picture; the one that waited leaves as busy."""
-        arrived, last = self.clock(), self.media.last
-        if self.media.opened and arrived - self.arrived > SILENCE:
-            self.resumed = arrived
-        moment = self.media.tell(picture.time, arrived)
-        if last is not None and moment.epoch > last.epoch:
-            self.sampler = Sampler(self.every)
-        self.arrived = arrived
-        if not self.sampler.is_due(moment.time):
+        moment = self._moment(picture)
+        late = self.lag.tell(moment)
+        hit = picture.marked or self.torn
+        self.marked = self.marked or hit
+        if hit and not self.request.keep_damaged:
+            self.counts += Counts(1, 0, {"decode": 1})
+        elif self.lag.skipping_since is not None and not picture.raw.key_frame:
+            self.counts += Counts(1, 0, {"stale": 1})
+        elif not self.sampler.is_due(moment.time):
             self.counts += Counts(1, 1)
-            return
+        else:
+            self._replace(Waiting(picture, moment, late, picture.damaged or self.torn))
+
+    def _moment(self, picture: Picture) -> Moment:
+        """When it is; notes silence, and a sender that began anew or is another one."""
+        arrived, last, opened = self.clock(), self.media.last, self.media.opened
+        if opened and arrived - self.arrived > SILENCE:
+            self.resumed = arrived
+        self.arrived = arrived
+        moment = self.media.tell(picture.raw.time, arrived)
+        anew = opened and last is not None and moment.epoch > last.epoch
+        if anew:
+            self.sampler = Sampler(self.request.every)
+        # Drawn from pictures of before, it is a mixture, and no decoder marks it: two senders on
+        # one port gave 54 answers about such.
+        self.torn = (self.torn or anew) and not picture.raw.key_frame
+        return moment
+
+    def _replace(self, waiting: Waiting) -> None:
         if self.waiting is not None:
             self.counts += Counts(1, 0, {"busy": 1})
-        self.waiting = (picture, moment)
+        self.waiting = waiting
 
     def tell(self) -> None:
         """Send the waiting frame if it is wanted, and the counts now and then."""
@@ -142,10 +196,18 @@ class Session:
 
     def _hand_over(self, *, last_words: bool = False) -> None:
         assert self.waiting is not None
-        (picture, moment), self.waiting = self.waiting, None
+        waiting, self.waiting = self.waiting, None
         self.wanted = False
-        rgb = self.converter.upright_rgb(picture)
-        values = {"type": "frame", "moment": astuple(moment), "shape": rgb.shape}
+        began = time.perf_counter()
+        rgb = self.converter.upright_rgb(waiting.picture.raw)
+        values = {
+            "type": "frame",
+            "moment": astuple(waiting.moment),
+            "shape": rgb.shape,
+            "lag": waiting.late,
+            "decoding": waiting.picture.seconds + time.perf_counter() - began,
+            "damaged": waiting.damaged,
+        }
         self._say(values, rgb, last_words=last_words)
 
     def _say(
@@ -159,7 +221,9 @@ class Session:
         self.told = self.clock()
         last = None if self.media.last is None else astuple(self.media.last)
         figures = [counts.received, counts.skipped, counts.dropped]
-        self.send({**values, "last_words": last_words, "last": last, "counts": figures}, rgb)
+        facts = {"last": last, "last_words": last_words, "counts": figures, "marked": self.marked}
+        self.marked = False
+        self.send(values | facts, rgb)
 
     def _listen(self) -> None:
         while self.listened and select.select([self.wishes], [], [], 0)[0]:
@@ -178,12 +242,13 @@ def _read(url: str, session: Session) -> str:
         stream = container.streams.video[0]
         stream.thread_type = "SLICE"  # every frame thread would add one frame of delay
         stream.codec_context.thread_count = 1
+        decoder = Decoder()
         for packet in container.demux(stream):
-            try:
-                for picture in packet.decode():
+            if session.is_wanted(packet):
+                for picture in decoder.pictures(packet):
                     session.add(picture)
-            except av.InvalidDataError:  # damage, or before the first key frame
-                session.counts += Counts(1, 0, {"decode": 1})
+            if failed := decoder.failed():
+                session.counts += Counts(failed, 0, {"decode": failed})
             session.tell()
             if not session.listened:
                 return "stopped"

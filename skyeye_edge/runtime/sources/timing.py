@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from skyeye_edge.core.errors import InputError
 
+DRIFT = 2e-4  # seconds a second; clocks of cameras and computers differ by less
 TOLERANCE = 1e-6  # seconds; a time stamp of 0.9999999 is the one of second 1
 
 
@@ -95,3 +96,34 @@ class MediaClock:
             return Moment(index, last.epoch, time, wall, last.began)
         self._offset = None  # the sender began anew
         return Moment(index, last.epoch + 1, last.time + gap, wall, last.began)
+
+
+class Lag:
+    """By how much live frames come later than the quickest of their source, and what to do then.
+
+    What waits in buffers on the way grows old without a word: with its reader slowed to a third, a
+    stream was 5.5 s behind. So arrival minus media time is held against its running minimum.
+
+    Args:
+        budget: seconds; a later frame means to skip what follows, up to the next key frame.
+    """
+
+    def __init__(self, budget: float) -> None:
+        self.skipping_since: Moment | None = None  # the frame that came too late
+        self._budget = self._tolerated = budget
+        self._least = math.inf  # arrival minus media time
+        self._wall = 0.0  # of the last frame
+
+    def tell(self, moment: Moment) -> float:
+        """Seconds by which this frame is late; also says anew whether to skip."""
+        passed = moment.wall - moment.time
+        self._least = min(passed, self._least + DRIFT * (moment.wall - self._wall))
+        self._wall = moment.wall
+        late = passed - self._least
+        since, self.skipping_since = self.skipping_since, None
+        if since is not None and moment.wall - since.wall > (moment.time - since.time) / 2:
+            self._tolerated = late + self._budget  # nothing waits here: the sender is late
+        self._tolerated = max(self._budget, min(self._tolerated, late + self._budget))
+        if late > self._tolerated:
+            self.skipping_since = moment
+        return late

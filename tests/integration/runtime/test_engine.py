@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,16 @@ def test_an_answer_has_a_result_a_reply_and_the_time_of_every_step(engine: Engin
         "decode", "preprocess", "encode", "prefill", "generate", "age",
     }  # fmt: skip
     assert answer.timing_ms["encode"] > 0 < answer.timing_ms["generate"]
+
+
+def test_the_age_of_an_answer_counts_how_late_its_frame_was(engine: Engine) -> None:
+    now = time.monotonic()
+    late = Frame(frame().rgb, arrived=now, lag=5.0, decoding=0.25)
+
+    answer = engine.answer([Question((late,), (Caption(),), max_tokens=2)])[0]
+
+    assert 5000 < answer.timing_ms["age"] <= 5000 + (time.monotonic() - now) * 1000
+    assert answer.timing_ms["decode"] == 250
 
 
 @pytest.mark.parametrize("task", [Ground("a boat"), Detect("boat"), Identify((0, 0, 9, 9))])

@@ -128,6 +128,16 @@ def test_a_summary_line_has_the_keys_of_the_format() -> None:
     assert values["answered"] + values["skipped"] + sum(values["dropped"].values()) == 10
 
 
+def test_an_answer_about_a_damaged_picture_says_so_and_no_other_does() -> None:
+    torn = Frame(np.zeros((4, 8, 3), np.uint8), damaged=True)
+
+    event = build_answer([frame(), torn], [], Counts(), NOON, timing_ms={}, model=MODEL)
+
+    assert json.loads(event.to_json())["damaged"] is True
+    assert parse_event(event.to_json()) == event
+    assert "damaged" not in json.loads(answer().to_json())
+
+
 def test_a_clip_names_all_its_frames_and_the_time_of_the_last() -> None:
     frames = [frame(1, 0.1), frame(4, 0.4)]
 

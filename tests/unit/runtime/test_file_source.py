@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -161,6 +163,66 @@ def test_damage_in_the_middle_costs_frames_but_not_the_rest(
     assert frames[-1].time == pytest.approx(2.9, abs=0.01)
     assert end.state == "ENDED"
     assert counts.received == len(frames) + counts.dropped.get("decode", 0)
+
+
+@pytest.fixture(scope="module")
+def flipped(make_clip: MakeClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty frames of H.264 in which some bits were flipped after the first key frame."""
+    data = bytearray(make_clip(range(0, 6000, 100), name="raw.h264", ticks=10).read_bytes())
+    chance = random.Random(0)
+    for _ in range(15):
+        data[chance.randrange(len(data) // 10, len(data))] ^= 1 << chance.randrange(8)
+    path = tmp_path_factory.mktemp("flipped") / "flipped.h264"
+    path.write_bytes(data)
+    return path
+
+
+def marked(path: Path) -> list[bool]:
+    """Which decoded pictures FFmpeg marks."""
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_type = "AUTO"  # with other threads it marks others
+        return [picture.is_corrupt for picture in container.decode(video=0)]
+
+
+def test_pictures_that_the_decoder_marks_are_left_out_as_decode_and_told_of_once(
+    flipped: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = [index for index, is_marked in enumerate(marked(flipped)) if not is_marked]
+
+    frames, _, counts = read(flipped)
+
+    assert [frame.index for frame in frames] == expected
+    assert counts.dropped["decode"] >= marked(flipped).count(True) > 2
+    assert counts.received == len(frames) + counts.dropped["decode"]
+    assert caplog.text.count("pictures are damaged") == 1
+
+
+def test_damaged_pictures_are_given_when_they_are_wanted_and_say_so(flipped: Path) -> None:
+    with closing(FileSource(flipped, keep_damaged=True)) as source:
+        frames = [item for item in source.items(0.0) if isinstance(item, Frame)]
+
+    is_marked = marked(flipped)
+    assert [frame.index for frame in frames] == list(range(len(is_marked)))
+    assert all(frame.damaged for frame in frames if is_marked[frame.index])
+    assert not any(frame.damaged for frame in frames[: is_marked.index(True)])
+
+
+def test_what_is_drawn_from_a_damaged_picture_is_called_damaged_up_to_the_next_key_frame(
+    flipped: Path,
+) -> None:
+    frames, _, _ = read(flipped)
+
+    with av.open(str(flipped)) as container:
+        keys = [picture.key_frame for picture in container.decode(video=0)]
+    after = [frame for frame in frames if frame.damaged]
+    assert after
+    assert not any(keys[frame.index] for frame in after)
+
+
+def test_decoding_takes_time_that_is_told(clip: Path) -> None:
+    frames, _, _ = read(clip)
+
+    assert all(frame.decoding > 0 for frame in frames)
 
 
 @pytest.mark.parametrize(

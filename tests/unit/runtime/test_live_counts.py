@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skyeye_edge.core.address import parse_address
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.frame import Counts, State
 from skyeye_edge.runtime.sources import open_source
+from skyeye_edge.runtime.sources.decoding import Decoder, Picture
 from skyeye_edge.runtime.sources.live import (
     backoff,
     live_address,
@@ -23,8 +25,7 @@ from skyeye_edge.runtime.sources.live import (
     state_after,
 )
 from skyeye_edge.runtime.sources.live_child import Message, ReaderProcess
-from skyeye_edge.runtime.sources.live_reader import Session
-from skyeye_edge.runtime.sources.timing import MediaClock
+from skyeye_edge.runtime.sources.live_reader import STALE_AFTER, Request, Session
 
 
 @pytest.mark.parametrize("url", ["udp://127.0.0.1", "rtsp:///live", "udp://@:99999", "rtsp://"])
@@ -84,13 +85,12 @@ def test_a_camera_that_refuses_the_password_is_tried_every_half_minute_to_ten_mi
 class Parent:
     """The other end of a session's two pipes."""
 
-    def __init__(self, every: float) -> None:
-        self.sent: list[dict[str, object]] = []
+    def __init__(self, every: float, *, keep_damaged: bool = False) -> None:
+        self.sent: list[dict[str, Any]] = []
         wishes, self.wish = os.pipe()
         self.now = 1000.0
         self.session = Session(
-            MediaClock(jump=2.0),
-            every,
+            Request("udp://@:5600", every, keep_damaged=keep_damaged),
             wishes,
             lambda values, rgb: self.sent.append(values),
             clock=lambda: self.now,
@@ -101,21 +101,25 @@ class Parent:
         os.close(self.session.wishes)
 
     def counts(self) -> Counts:
-        told = [Counts(*message["counts"]) for message in self.sent]  # type: ignore[misc]
+        told = [Counts(*message["counts"]) for message in self.sent]
         return sum(told, Counts(len(self.frames())))
 
     def frames(self) -> list[int]:
-        return [m["moment"][0] for m in self.sent if m["type"] == "frame"]  # type: ignore[index]
+        return [m["moment"][0] for m in self.sent if m["type"] == "frame"]
 
 
 @pytest.fixture
-def pictures(make_clip: Callable[..., Path]) -> Iterator[Iterator[av.VideoFrame]]:
-    """Decoded pictures, ten a second, without end."""
+def pictures(make_clip: Callable[..., Path]) -> Iterator[Iterator[Picture]]:
+    """Decoded pictures, ten a second, without end; every tenth is a key frame."""
     with av.open(str(make_clip(range(0, 6000, 100)))) as container:
-        yield container.decode(video=0)
+        yield map(whole, container.decode(video=0))
 
 
-def test_the_newest_picture_is_sent_when_one_is_wanted(pictures: Iterator[av.VideoFrame]) -> None:
+def whole(raw: av.VideoFrame) -> Picture:
+    return Picture(raw, marked=False, damaged=False, seconds=0.0)
+
+
+def test_the_newest_picture_is_sent_when_one_is_wanted(pictures: Iterator[Picture]) -> None:
     parent = Parent(every=0.0)
     for _ in range(5):
         parent.session.add(next(pictures))
@@ -126,7 +130,7 @@ def test_the_newest_picture_is_sent_when_one_is_wanted(pictures: Iterator[av.Vid
     assert (parent.frames(), parent.counts()) == ([4], Counts(5, 0, {"busy": 4}))
 
 
-def test_one_wish_is_one_picture(pictures: Iterator[av.VideoFrame]) -> None:
+def test_one_wish_is_one_picture(pictures: Iterator[Picture]) -> None:
     parent = Parent(every=0.0)
     os.write(parent.wish, b"1")
     for _ in range(3):
@@ -137,7 +141,7 @@ def test_one_wish_is_one_picture(pictures: Iterator[av.VideoFrame]) -> None:
 
 
 def test_pictures_that_are_not_due_are_skipped_in_the_child(
-    pictures: Iterator[av.VideoFrame],
+    pictures: Iterator[Picture],
 ) -> None:
     parent = Parent(every=1.0)
     for _ in range(25):
@@ -153,7 +157,7 @@ def test_pictures_without_time_stamps_are_due_by_their_arrival() -> None:
     parent = Parent(every=1.0)
     for _ in range(25):
         os.write(parent.wish, b"1")
-        parent.session.add(av.VideoFrame(16, 16, "yuv420p"))
+        parent.session.add(whole(av.VideoFrame(16, 16, "yuv420p")))
         parent.session.tell()
         parent.now += 0.1
     parent.session.end("over")
@@ -161,8 +165,81 @@ def test_pictures_without_time_stamps_are_due_by_their_arrival() -> None:
     assert (parent.frames(), parent.counts()) == ([0, 10, 20], Counts(25, 22))
 
 
+def test_a_reader_that_is_slowed_down_says_how_late_its_frames_are(
+    pictures: Iterator[Picture],
+) -> None:
+    parent = Parent(every=0.0)
+    for _ in range(8):
+        os.write(parent.wish, b"1")
+        parent.session.add(next(pictures))
+        parent.session.tell()
+        parent.now += 0.3  # for a tenth of a second of video
+
+    lags = [message["lag"] for message in parent.sent if message["type"] == "frame"]
+    assert lags == pytest.approx([0.2 * number for number in range(8)], abs=0.01)
+
+
+def test_a_stream_that_lags_too_much_goes_on_with_the_next_key_frame(
+    make_clip: Callable[..., Path],
+) -> None:
+    parent = Parent(every=0.0)
+    decoder = Decoder()
+    with av.open(str(make_clip(range(0, 6000, 100), name="clip.ts"))) as container:
+        for number, packet in enumerate(container.demux(video=0)):
+            parent.now += 3.0 if number == 14 else 0.1 if number < 14 else 0.01  # a backlog
+            if parent.session.is_wanted(packet):
+                for picture in decoder.pictures(packet):
+                    os.write(parent.wish, b"1")
+                    parent.session.add(picture)
+            parent.session.tell()
+    parent.session.end("over")
+
+    lags = [message["lag"] for message in parent.sent if message["type"] == "frame"]
+    counts = parent.counts()
+    assert counts.dropped["stale"] >= 5
+    assert counts.received == len(lags) + sum(counts.dropped.values()) == 60
+    assert lags[-1] < STALE_AFTER
+
+
+def test_a_damaged_picture_is_left_out_and_told_of_unless_it_is_wanted(
+    pictures: Iterator[Picture],
+) -> None:
+    counts = []
+    for keep_damaged in (False, True):
+        parent = Parent(every=0.0, keep_damaged=keep_damaged)
+        os.write(parent.wish, b"1")
+        parent.session.add(replace(next(pictures), marked=True, damaged=True))
+        parent.session.end("over")
+        counts.append(parent.counts())
+        assert parent.sent[0]["marked"] is True
+
+    assert counts == [Counts(1, 0, {"decode": 1}), Counts(1)]
+
+
+def test_pictures_of_two_senders_are_left_out_where_one_is_drawn_from_the_other(
+    make_clip: Callable[..., Path],
+) -> None:
+    parent = Parent(every=0.0)
+    with (
+        av.open(str(make_clip(range(0, 3000, 100)))) as one,
+        av.open(str(make_clip(range(0, 60_000, 2000)))) as other,  # its stamps run differently
+    ):
+        for pair in zip(one.decode(video=0), other.decode(video=0), strict=True):
+            for raw in pair:
+                os.write(parent.wish, b"1")
+                parent.session.add(whole(raw))
+                parent.session.tell()
+                parent.now += 0.05
+    parent.session.end("over")
+
+    counts = parent.counts()
+    assert counts.received == 60
+    assert counts.dropped["decode"] > 40
+    assert any(message["marked"] for message in parent.sent)
+
+
 def test_a_parent_that_has_gone_gets_its_waiting_frame_counted_as_closed(
-    pictures: Iterator[av.VideoFrame],
+    pictures: Iterator[Picture],
 ) -> None:
     parent = Parent(every=0.0)
     parent.session.add(next(pictures))
@@ -186,7 +263,7 @@ def test_every_picture_is_sent_or_counted_in_some_message(steps: list[str], ever
         match step:
             case "picture":
                 picture.pts, picture.time_base = number, Fraction(1, 10)
-                parent.session.add(picture)
+                parent.session.add(whole(picture))
             case "wish":
                 os.write(parent.wish, b"1")
             case "tell":
@@ -202,7 +279,7 @@ def test_every_picture_is_sent_or_counted_in_some_message(steps: list[str], ever
 
 
 def test_a_reader_process_says_why_it_cannot_read_and_keeps_the_password_to_itself() -> None:
-    with ReaderProcess(parse_address("rtsp://admin:pass@127.0.0.1:9/live"), 0.0) as reader:
+    with ReaderProcess(Request("rtsp://admin:pass@127.0.0.1:9/live", 0.0)) as reader:
         message = received(reader)
 
         command = Path(f"/proc/{reader.pid}/cmdline").read_bytes()
@@ -213,7 +290,7 @@ def test_a_reader_process_says_why_it_cannot_read_and_keeps_the_password_to_itse
 
 
 def test_a_reader_process_that_was_killed_is_noticed() -> None:
-    with ReaderProcess(parse_address("udp://127.0.0.1:9"), 0.0) as reader:
+    with ReaderProcess(Request("udp://127.0.0.1:9", 0.0)) as reader:
         os.kill(reader.pid, 9)
 
         with pytest.raises(EOFError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.runtime.sources.timing import MediaClock, Sampler
+from skyeye_edge.runtime.sources.timing import Lag, MediaClock, Moment, Sampler
 
 
 def due(every: float, times: list[float]) -> list[float]:
@@ -130,3 +132,50 @@ def test_indices_rise_by_one_and_time_never_goes_back(
     assert [moment.index for moment in told] == list(range(len(told)))
     assert [moment.time for moment in told] == sorted(moment.time for moment in told)
     assert [moment.epoch for moment in told] == sorted(moment.epoch for moment in told)
+
+
+def moments(steps: list[tuple[float, float]]) -> list[Moment]:
+    """Frames after so many seconds of media time and of arrival."""
+    media = itertools.accumulate(step for step, _ in steps)
+    wall = itertools.accumulate((step for _, step in steps), initial=100.0)
+    next(wall)
+    return [Moment(0, 0, time, arrived, 100.0) for time, arrived in zip(media, wall, strict=True)]
+
+
+def test_lag_is_measured_against_the_quickest_frame() -> None:
+    burst_and_stall = [(0.1, 0.0)] * 5 + [(0.1, 0.1)] * 5 + [(0.1, 1.1)] + [(0.1, 0.1)] * 5
+    lag = Lag(budget=9.0)
+
+    told = [lag.tell(moment) for moment in moments(burst_and_stall)]
+
+    assert told == pytest.approx([0.0] * 10 + [1.0] * 6, abs=0.01)
+
+
+def test_a_clock_that_runs_a_little_slower_than_ours_is_no_lag() -> None:
+    hours = moments([(1.0, 1.0001)] * 5 * 3600)
+    lag = Lag(budget=2.0)
+
+    assert max(lag.tell(moment) for moment in hours) < 0.01
+
+
+def test_a_backlog_is_skipped_and_a_late_sender_is_put_up_with() -> None:
+    late = [(0.1, 0.1)] * 5 + [(0.1, 3.0)]
+    backlog, sender = Lag(budget=2.0), Lag(budget=2.0)
+    for moment in moments([*late, (1.5, 0.01), (0.1, 0.01)]):
+        backlog.tell(moment)
+    for moment in moments([*late, (1.0, 1.0), (0.1, 0.1)]):
+        sender.tell(moment)
+
+    assert backlog.skipping_since is None
+    assert sender.skipping_since is None
+    assert sender.tell(Moment(9, 0, 3.0, 108.0, 100.0)) > 2.0
+
+
+def test_more_than_the_budget_asks_for_a_skip() -> None:
+    lag = Lag(budget=2.0)
+    asked = []
+    for moment in moments([(0.1, 0.1), (0.1, 1.5), (0.1, 1.5)]):
+        lag.tell(moment)
+        asked.append(lag.skipping_since is not None)
+
+    assert asked == [False, False, True]
