@@ -36,7 +36,7 @@ SILENCE = 1.0  # seconds after which what comes may be the rest of a stream that
 WAIT_AND_SEE = 0.2  # seconds that such frames wait for proof that the stream goes on
 REPORT = 0.25  # seconds after which counts are told even if no frame is wanted
 STALE_AFTER = 2.0  # seconds by which a frame may be late before some are left out
-LONGEST_SKIP = 5.0  # seconds without a key frame after which any packet will do
+KEYLESS = 5.0  # seconds that a key frame is waited for: some encoders never send one
 JUMP = 2.0  # a step of media time that means that the sender began anew, seconds
 
 OPTIONS: dict[str, dict[str, str]] = {
@@ -125,7 +125,7 @@ class Session:
         self.media = MediaClock(self.request.last, jump=JUMP)
         self.sampler = Sampler(self.request.every)
         self.lag = Lag(STALE_AFTER)
-        self.torn = False  # no key frame came since the sender began anew
+        self.anew = -math.inf  # when the sender began anew, if no key frame has come since
         self.marked = False  # some picture was, since the last message
         self.converter = Converter()
         self.arrived = self.clock()
@@ -136,7 +136,7 @@ class Session:
         since = self.lag.skipping_since
         if since is None or packet.is_keyframe or packet.size == 0:
             return True
-        if self.clock() - since.wall > LONGEST_SKIP:  # some encoders send no key frame, ever
+        if self.clock() - since.wall > KEYLESS:
             return True
         self.counts += Counts(1, 0, {"stale": 1})
         return False
@@ -145,7 +145,10 @@ class Session:
         """Take in one decoded picture; the one that waited leaves as busy."""
         moment = self._moment(picture)
         late = self.lag.tell(moment)
-        hit = picture.marked or self.torn
+        # Drawn from pictures of before, it is a mixture, and no decoder marks it: two senders on
+        # one port gave 54 answers about such.
+        torn = moment.wall - self.anew < KEYLESS
+        hit = picture.marked or torn
         self.marked = self.marked or hit
         if hit and not self.request.keep_damaged:
             self.counts += Counts(1, 0, {"decode": 1})
@@ -154,7 +157,7 @@ class Session:
         elif not self.sampler.is_due(moment.time):
             self.counts += Counts(1, 1)
         else:
-            self._replace(Waiting(picture, moment, late, picture.damaged or self.torn))
+            self._replace(Waiting(picture, moment, late, picture.damaged or torn))
 
     def _moment(self, picture: Picture) -> Moment:
         """When it is; notes silence, and a sender that began anew or is another one."""
@@ -163,12 +166,11 @@ class Session:
             self.resumed = arrived
         self.arrived = arrived
         moment = self.media.tell(picture.raw.time, arrived)
-        anew = opened and last is not None and moment.epoch > last.epoch
-        if anew:
+        if opened and last is not None and moment.epoch > last.epoch:
             self.sampler = Sampler(self.request.every)
-        # Drawn from pictures of before, it is a mixture, and no decoder marks it: two senders on
-        # one port gave 54 answers about such.
-        self.torn = (self.torn or anew) and not picture.raw.key_frame
+            self.anew = arrived
+        if picture.raw.key_frame:
+            self.anew = -math.inf
         return moment
 
     def _replace(self, waiting: Waiting) -> None:

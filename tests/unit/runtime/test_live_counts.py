@@ -238,6 +238,22 @@ def test_pictures_of_two_senders_are_left_out_where_one_is_drawn_from_the_other(
     assert any(message["marked"] for message in parent.sent)
 
 
+def test_a_sender_that_begins_anew_without_key_frames_is_not_waited_for_for_ever() -> None:
+    parent = Parent(every=0.0)
+    raw = av.VideoFrame(16, 16, "yuv420p")
+    raw.time_base = Fraction(1, 10)
+    for number in range(100):
+        raw.pts = number if number < 10 else number + 1000
+        os.write(parent.wish, b"1")
+        parent.session.add(whole(raw))
+        parent.session.tell()
+        parent.now += 0.1
+    parent.session.end("over")
+
+    assert 40 <= parent.counts().dropped["decode"] <= 60
+    assert parent.frames()[-1] == 99
+
+
 def test_a_parent_that_has_gone_gets_its_waiting_frame_counted_as_closed(
     pictures: Iterator[Picture],
 ) -> None:
