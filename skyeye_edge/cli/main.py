@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -69,6 +70,7 @@ def run(argv: Sequence[str]) -> int:
         with log_to_stderr(level):
             code: int = args.run(args)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to interrupt
         print("skyeye-edge: interrupted; what was written so far is valid", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of stdout has gone, as `head` does
