@@ -49,7 +49,7 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """For people: no user, no password, no query, and of the path only plain words."""
+        """For people: no user, no password, no query, and the path only of plain words."""
         port = "" if self.port is None else f":{self.port}"
         return f"{self.scheme}://{self.host}{port}{_shown_path(self.rest)}"
 
@@ -154,15 +154,12 @@ def _is_certain(host: str) -> bool:
 
 
 def _shown_path(rest: str) -> str:
-    """The folders of a path up to the first that may be, or may name, a secret."""
-    if not _ORDINARY.match(rest):  # where a secret with such a mark in it begins, nobody can tell
-        return f"/{HIDDEN}"
-    shown = ""
-    for folder in re.split("[?#]", rest)[0].split("/")[1:]:
-        if not _PLAIN.match(folder) or _LABEL.search(folder) or _TOKEN.search(folder):
-            return f"{shown}/{HIDDEN}"
-        shown += f"/{folder}"
-    return shown
+    """The path if every folder of it is a plain word that neither is nor names a secret."""
+    # Where a secret with a mark such as # or @ in it begins, nobody can tell.
+    path = re.split("[?#]", rest)[0] if _ORDINARY.match(rest) else rest
+    folders = path.split("/")
+    harmless = all(map(_PLAIN.match, folders)) and not any(map(_LABEL.search, folders))
+    return path if harmless and not any(map(_TOKEN.search, folders)) else f"/{HIDDEN}"
 
 
 def _escaped_login(login: str) -> str:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from skyeye_edge.core.arguments import check_number
 from skyeye_edge.core.errors import InputError
 
 XYXY = tuple[float, float, float, float]
@@ -46,11 +47,22 @@ class Box:
     score: float = 1.0  # 0..1, geometric mean over the free coordinate tokens
 
     def __post_init__(self) -> None:
-        x1, y1, x2, y2 = self.xyxy
-        if not (-math.inf < x1 <= x2 < math.inf and -math.inf < y1 <= y2 < math.inf):
-            raise InputError(
-                f"box {self.xyxy}: corners swapped or not finite; give left, top, right, bottom"
-            )
+        check_corners(self.xyxy)
+        check_number(self.score, "box: score", 0, 1)
+
+
+def check_corners(xyxy: XYXY) -> None:
+    """Refuse what is no box in pixels; raises InputError."""
+    try:
+        x1, y1, x2, y2 = (float(edge) for edge in xyxy if not isinstance(edge, str))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"box {xyxy!r}: give four numbers: left, top, right, bottom in pixels"
+        ) from error
+    if not (-math.inf < x1 <= x2 < math.inf and -math.inf < y1 <= y2 < math.inf):
+        raise InputError(
+            f"box {xyxy}: corners swapped or not finite; give left, top, right, bottom"
+        )
 
 
 def quantise(edge: float, size: int, boxes: BoxSpec) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skyeye_edge.core.address import check_is_no_address
+from skyeye_edge.core.arguments import as_path
 from skyeye_edge.core.errors import BundleError
 from skyeye_edge.core.gguf_header import check_gguf
 from skyeye_edge.core.manifest import MANIFEST_NAME, FileEntry, Manifest, read_manifest
@@ -48,7 +49,8 @@ def open_bundle(path: str | Path | None = None) -> Bundle:
     Raises:
         BundleError: missing, damaged, newer than this program, or its files do not fit together.
     """
-    return _checked(PACKAGED if path is None else Path(path), _remembered_sha256)
+    root = PACKAGED if path is None else as_path(path, "bundle")
+    return _checked(root, _remembered_sha256)
 
 
 def verify_bundle(path: str | Path) -> Bundle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from skyeye_edge.core.arguments import as_tuple
 from skyeye_edge.core.boxes import Box
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.results import DetectResult, GroundResult, TaskResult, TextResult
@@ -27,12 +28,22 @@ def to_coco(
     """
     ids = _ids(categories)
     rows = []
-    for image_id, result in items:
+    for image_id, result in _pairs(items):
         for name, boxes in _named_boxes(result):
             if boxes and name not in ids:
                 raise InputError(f"{name!r} is not among the categories {sorted(ids)}; add it")
             rows += [_row(image_id, ids[name], box) for box in boxes]
     return rows
+
+
+def _pairs(items: Iterable[tuple[int, TaskResult]]) -> Iterable[tuple[int, TaskResult]]:
+    for item in as_tuple(items, "items", "[(1, result)]"):
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise InputError(f"{item!r} is no pair of image id and result; write [(1, result)]")
+        image_id, result = item
+        if not isinstance(result, TaskResult):
+            raise InputError(f"{result!r} is no result; write [(1, result)]")
+        yield image_id, result
 
 
 def _row(image_id: int, category_id: int, box: Box) -> dict[str, Any]:
@@ -55,8 +66,10 @@ def _ids(categories: Categories) -> dict[str, int]:
     if isinstance(categories, Mapping):
         return dict(categories)
     ids: dict[str, int] = {}
-    for number, entry in enumerate(categories, start=1):
+    for number, entry in enumerate(as_tuple(categories, "categories", '["car", "boat"]'), start=1):
         if isinstance(entry, Mapping):
+            if not {"name", "id"} <= set(entry):
+                raise InputError(f"category {entry!r}: it needs a name and an id")
             ids[str(entry["name"])] = int(entry["id"])
         else:
             ids[str(entry)] = number

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from hashlib import blake2b
 from typing import Any, TypeVar
 
+from skyeye_edge.core.arguments import check_text
 from skyeye_edge.core.boxes import XYXY, Box, Size
 from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
@@ -174,6 +175,7 @@ def parse_event(line: str) -> Event | None:
     Raises:
         DataError: not JSON, no event, or of a newer schema.
     """
+    check_text(line, "event line")
     try:
         values = json.loads(line)
         if values["schema"] > SCHEMA:

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from skyeye_edge.core.arguments import check_number, check_text, check_whole
 from skyeye_edge.core.errors import InputError
 
 State = Literal["CONNECTING", "LIVE", "STALLED", "RECONNECTING", "ENDED"]
@@ -47,6 +48,12 @@ class Frame:
 
     def __post_init__(self) -> None:
         rgb = self.rgb
+        _check_is_array(rgb)
+        check_number(self.time, "frame: time")
+        check_number(self.arrived, "frame: arrived")
+        check_whole(self.index, "frame: index")
+        check_whole(self.epoch, "frame: epoch")
+        check_text(self.source, "frame: source")
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
             raise InputError(
                 f"frame: {rgb.dtype} array of shape {rgb.shape}; give (height, width, 3) uint8, RGB"
@@ -68,6 +75,7 @@ class Frame:
         source: str = "",
     ) -> Frame:
         """A frame from OpenCV's channel order; the array is copied."""
+        _check_is_array(bgr)
         if bgr.ndim != 3 or bgr.shape[2] != 3:
             raise InputError(f"frame: shape {bgr.shape}; give (height, width, 3) uint8, BGR")
         rgb = np.ascontiguousarray(bgr[:, :, ::-1])
@@ -78,6 +86,13 @@ class Frame:
         """(width, height) in pixels."""
         height, width, _ = self.rgb.shape
         return width, height
+
+
+def _check_is_array(pixels: object) -> None:
+    if not isinstance(pixels, np.ndarray):
+        raise InputError(
+            f"frame: {type(pixels).__name__} is no array; give (height, width, 3) uint8, RGB"
+        )
 
 
 @dataclass(frozen=True, slots=True)

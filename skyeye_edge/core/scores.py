@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.arguments import check_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,4 @@ def check_min_score(min_score: float | None) -> None:
     """
     if min_score is None:
         return
-    if isinstance(min_score, bool) or not isinstance(min_score, int | float):
-        raise InputError(f"min_score {min_score!r}: give a number from 0 to 1")
-    if not 0 <= min_score <= 1:
-        raise InputError(f"min_score {min_score}: scores are from 0 to 1, and so must this be")
+    check_number(min_score, "min_score", 0, 1)

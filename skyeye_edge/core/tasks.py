@@ -6,11 +6,11 @@ imported weights meet the prompts they know (SkyEyeGPT 3.2).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from skyeye_edge.core.boxes import XYXY, BoxSpec, Size, box_text
+from skyeye_edge.core.arguments import as_tuple, check_flag, check_whole
+from skyeye_edge.core.boxes import XYXY, BoxSpec, Size, box_text, check_corners
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.scores import check_min_score
 
@@ -26,6 +26,9 @@ class Describe:
 
     boxes: bool = False
 
+    def __post_init__(self) -> None:
+        check_flag(self.boxes, "describe: boxes")
+
 
 @dataclass(frozen=True, slots=True)
 class Classify:
@@ -34,11 +37,9 @@ class Classify:
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.names, str):  # it would be read letter by letter
-            raise InputError(f"classify: {self.names!r} is one name; give a list of names")
-        object.__setattr__(
-            self, "names", tuple(self.names)
-        )  # lists are welcome, values are not shared
+        # lists are welcome, values are not shared
+        names = as_tuple(self.names, "classify: names", '["harbour", "farmland"]')
+        object.__setattr__(self, "names", names)
         for name in self.names:
             _check_words(name, "class name")
         if len(set(self.names)) != len(self.names) or not self.names:
@@ -80,9 +81,8 @@ class Identify:
     box: XYXY
 
     def __post_init__(self) -> None:
+        check_corners(self.box)
         x1, y1, x2, y2 = (float(edge) for edge in self.box)
-        if not (-math.inf < x1 <= x2 < math.inf and -math.inf < y1 <= y2 < math.inf):
-            raise InputError(f"box {self.box}: give left, top, right, bottom in pixels")
         object.__setattr__(self, "box", (x1, y1, x2, y2))
 
 
@@ -110,6 +110,16 @@ def task_entry(task: Task) -> str:
     return "describe_boxes" if task == Describe(boxes=True) else task_name(task)
 
 
+def as_tasks(tasks: Iterable[Task]) -> tuple[Task, ...]:
+    """The tasks of a list; raises InputError if it is none, or holds something else."""
+    wanted = []
+    for task in as_tuple(tasks, "tasks", "[Caption(), Ground('a boat')]"):
+        if not isinstance(task, Task):
+            raise InputError(f"{task!r} is no task; give Caption(), Ground('a boat'), ...")
+        wanted.append(task)
+    return tuple(wanted)
+
+
 def with_min_score(task: Task, min_score: float | None) -> Task:
     """The task with `min_score`, if it asks for boxes and states none itself."""
     if isinstance(task, Ground | Detect) and task.min_score is None:
@@ -119,10 +129,9 @@ def with_min_score(task: Task, min_score: float | None) -> Task:
 
 def check_tasks(tasks: Sequence[Task], clip: int = 1) -> None:
     """Refuse what no stream could answer; raises InputError."""
-    if not tasks:
+    if not as_tasks(tasks):
         raise InputError("there is nothing to answer: give at least one task")
-    if clip < 1:
-        raise InputError(f"clip {clip}: give the number of frames that are asked about as one")
+    check_whole(clip, "clip (frames that are asked about as one)", 1)
     boxed = [task_name(task) for task in tasks if isinstance(task, ONE_FRAME_TASKS)]
     if clip > 1 and boxed:
         raise InputError(f"{boxed[0]} is about one frame; it cannot be asked of a clip of {clip}")

@@ -15,6 +15,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
+from skyeye_edge.core.arguments import check_number, check_whole
 from skyeye_edge.core.automaton import task_automaton
 from skyeye_edge.core.errors import BackendError, ClosedError, InputError
 from skyeye_edge.core.frame import Frame
@@ -23,7 +24,7 @@ from skyeye_edge.core.prompt import Turn, build_prompt
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.core.results import TaskResult, parse_reply
 from skyeye_edge.core.spec import ModelSpec
-from skyeye_edge.core.tasks import ONE_FRAME_TASKS, Task, max_tokens, task_name
+from skyeye_edge.core.tasks import ONE_FRAME_TASKS, Task, as_tasks, max_tokens, task_name
 from skyeye_edge.runtime.language import EncodedImage, LanguageModel, Request
 from skyeye_edge.runtime.vision.onnx import OnnxVision
 
@@ -47,9 +48,11 @@ class Question:
     def __post_init__(self) -> None:
         if not self.frames:
             raise InputError("a question needs at least one frame")
-        for task in self.tasks:
-            if not isinstance(task, Task):
-                raise InputError(f"{task!r} is no task; give Caption(), Ground('a boat'), ...")
+        if self.max_tokens is not None:
+            check_whole(self.max_tokens, "max_tokens", 1)
+        check_number(self.temperature, "temperature", 0)
+        check_whole(self.seed, "seed")
+        for task in as_tasks(self.tasks):
             if len(self.frames) > 1 and isinstance(task, ONE_FRAME_TASKS):
                 raise InputError(
                     f"{task_name(task)}: boxes belong to one frame, and this is a clip of "

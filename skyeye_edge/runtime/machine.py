@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")  # as a container sees its own
 
 _PACKAGES = (
     "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "llama-cpp-python", "av",
@@ -24,7 +28,26 @@ def versions() -> dict[str, str]:
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
+    """CPU cores that this process may use, at least 1: those of its mask, within its quota."""
     if hasattr(os, "sched_getaffinity"):  # not on every system
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    return max(1, math.floor(min(allowed, quota(CGROUP))))
+
+
+def quota(cgroup: Path) -> float:
+    """Cores' worth of time that a container may spend (`docker run --cpus`); inf: no limit.
+
+    Its threads may run on any core, so their mask does not show it.
+    """
+    try:
+        if (file := cgroup / "cpu.max").is_file():  # cgroup 2
+            granted, period = file.read_text().split()
+        else:
+            granted = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
+        cores_worth = float(granted) / float(period)  # "max" and -1 are no limit
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf
+    return cores_worth if cores_worth > 0 else math.inf

@@ -13,6 +13,14 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
+from skyeye_edge.core.arguments import (
+    as_path,
+    as_tuple,
+    check_flag,
+    check_number,
+    check_text,
+    check_whole,
+)
 from skyeye_edge.core.boxes import XYXY, Box
 from skyeye_edge.core.bundle import Bundle, open_bundle
 from skyeye_edge.core.errors import BackendError, InputError
@@ -38,6 +46,7 @@ from skyeye_edge.core.tasks import (
     Ground,
     Identify,
     Task,
+    as_tasks,
     check_tasks,
     task_entry,
     with_min_score,
@@ -80,7 +89,8 @@ def load(
         device: "auto" takes a GPU that works, else the CPU; "cuda" insists on the GPU.
         vision: a vision variant of the bundle such as "int8"; "auto" takes the device's default.
         language: a language variant of the bundle such as "Q8_0"; "auto" takes its default.
-        threads: how many compute; None chooses by cores and size of the model.
+        threads: how many compute, at most the cores that are free for this process; None chooses
+            by cores and size of the model.
         strict: the setting in which answers equal those of the PyTorch checkpoint: fp32 vision, F32
             language model and KV memory, one thread, CPU. Slower.
         min_score: a box with a lower score is not returned; where none is left, the outcome is
@@ -91,12 +101,15 @@ def load(
         BackendError: a variant or device is not there, or a library cannot do what was asked.
         MissingExtraError: the runtime's libraries are not installed.
     """
-    if threads is not None and threads < 1:
-        raise InputError(f"threads: {threads}; at least one must compute")
+    if threads is not None:
+        check_whole(threads, "threads", 1)
+    check_text(vision, "vision")
+    check_text(language, "language")
+    check_flag(strict, "strict")
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device {device!r} is not known; known are auto, cpu and cuda")
     check_min_score(min_score)
-    folder = None if bundle is None else Path(bundle).absolute()
+    folder = None if bundle is None else as_path(bundle, "bundle").absolute()
     return Model(folder, Options(device, vision, language, threads, strict, min_score))
 
 
@@ -121,6 +134,7 @@ class Model:
 
     def __init__(self, folder: Path | None, options: Options) -> None:
         self._opened_as = (folder, options)
+        options = _with_cores(options)
         self.bundle = open_bundle(folder)
         self.spec = _with_options(self.bundle.spec, options)
         if options.strict:
@@ -181,8 +195,10 @@ class Model:
         min_score: float | None = None,
     ) -> dict[str, DetectResult]:
         """Every object of each name; `min_score` as for `ground`."""
-        wanted = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
-        tasks = [Detect(name, min_score) for name in wanted]
+        wanted = as_tuple([names] if isinstance(names, str) else names, "names", '["car", "boat"]')
+        if not wanted:
+            raise InputError("detect: there is no name; give at least one")
+        tasks = list(dict.fromkeys(Detect(name, min_score) for name in wanted))
         results = self._answers(image, tasks, DetectResult, max_tokens)
         return {result.name: result for result in results}
 
@@ -201,7 +217,7 @@ class Model:
         self, image: Images, tasks: Sequence[Task], *, max_tokens: int | None = None
     ) -> list[TaskResult]:
         """One result per task, in order; the image is encoded once for all of them."""
-        question = Question(as_frames(image), tuple(tasks), max_tokens=max_tokens)
+        question = Question(as_frames(image), as_tasks(tasks), max_tokens=max_tokens)
         return list(self.answer(question).results)
 
     def answer(self, question: Question) -> Answer:
@@ -226,7 +242,7 @@ class Model:
         self, image: Images, tasks: Sequence[Task], *, keep_logits: bool = False
     ) -> list[Reply]:
         """The raw replies that `run` reads its results from, one per task; for measurements."""
-        question = Question(as_frames(image), tuple(tasks), keep_logits=keep_logits)
+        question = Question(as_frames(image), as_tasks(tasks), keep_logits=keep_logits)
         self.spec.check_frames(len(question.frames))
         return list(self._engine.answer([question])[0].replies)
 
@@ -244,6 +260,8 @@ class Model:
         """
         from skyeye_edge.runtime.chat import Chat
 
+        check_number(temperature, "temperature", 0)
+        check_whole(seed, "seed")
         self._engine.check_open()
         frames = as_frames(image)
         self.spec.check_frames(len(frames))
@@ -279,10 +297,12 @@ class Model:
         from skyeye_edge.runtime.stream import Stream
 
         self._engine.check_open()
-        check_tasks(tasks, clip)
+        asked = as_tasks(tasks)
+        check_tasks(asked, clip)
         check_min_score(min_score)
         self.spec.check_frames(clip)
-        asked = [with_min_score(task, min_score) for task in tasks]
+        check_flag(keep_damaged, "keep_damaged")
+        asked = tuple(with_min_score(task, min_score) for task in asked)
         opened = open_source(source, keep_damaged=keep_damaged)
         return Stream(self.submit, opened, asked, every, model=self.description, clip=clip)
 
@@ -391,6 +411,17 @@ def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel
         exact=options.strict,
     )
     return LanguageModel(path, context, gpu=gpu)
+
+
+def _with_cores(options: Options) -> Options:
+    """No more threads than cores: the rest would make all of them wait, a caption for a minute."""
+    threads, free = options.threads, cores()
+    if options.strict or threads is None or threads <= free:
+        return options
+    log.warning(
+        "threads: %d were asked for, this process may use %d cores: using %d", threads, free, free
+    )
+    return replace(options, threads=free)
 
 
 def _threads(options: Options, weight_bytes: int, large: int) -> int:

@@ -13,7 +13,7 @@ from types import TracebackType
 from skyeye_edge.core.errors import ClosedError
 from skyeye_edge.core.events import Event, build_answer, build_state, build_summary
 from skyeye_edge.core.frame import Counts, Frame
-from skyeye_edge.core.tasks import Task, check_tasks
+from skyeye_edge.core.tasks import Task, as_tasks, check_tasks
 from skyeye_edge.runtime.engine import Answer, Question
 from skyeye_edge.runtime.sources.source import Source
 from skyeye_edge.runtime.sources.timing import check_every
@@ -54,6 +54,7 @@ class Stream:
         answered: int = 0,
         utc: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
+        tasks = as_tasks(tasks)
         check_tasks(tasks, clip)
         check_every(every)
         self.source = source
@@ -61,7 +62,7 @@ class Stream:
         self.answered = answered  # frames
         self._submit = submit
         self._model = model or {}
-        self._tasks = tuple(tasks)
+        self._tasks = tasks
         self._every = every
         self._clip = clip
         self._utc = utc

@@ -208,7 +208,7 @@ def test_a_model_that_fails_ends_the_stream_in_order_and_then_raises(
     [
         pytest.param([], 1, 1.0, "at least one task", id="nothing asked"),
         pytest.param([Ground("x")], 2, 1.0, "one frame", id="a box on a clip"),
-        pytest.param(SHORT, 0, 1.0, "number of frames", id="an empty clip"),
+        pytest.param(SHORT, 0, 1.0, "asked about as one", id="an empty clip"),
         pytest.param(SHORT, 1, -1.0, "seconds between answers", id="negative interval"),
     ],
 )

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from skyeye_edge.core.address import check_is_no_address
+from skyeye_edge.core.errors import InputError
 from skyeye_edge.runtime.sources.file import FileSource
 from skyeye_edge.runtime.sources.images import IMAGE_SUFFIXES, ImagesSource, find_images
 from skyeye_edge.runtime.sources.live import LiveSource
@@ -25,6 +26,11 @@ def open_source(what: str | os.PathLike[str] | Source, *, keep_damaged: bool = F
         MediaError: the file holds no picture that can be decoded.
     """
     if not isinstance(what, str | os.PathLike):
+        if not all(hasattr(what, name) for name in ("name", "items", "stop", "close")):
+            raise InputError(
+                f"{what!r} is no source; give a file, a folder, an address such as "
+                "rtsp://host:8554/path, or sky.Push()"
+            )
         return what
     if isinstance(what, str) and "://" in what:
         return LiveSource(what, keep_damaged=keep_damaged)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 import time as clocks
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from skyeye_edge.core.arguments import check_number, check_text, check_whole
 from skyeye_edge.core.errors import ClosedError, InputError
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.runtime.sources.mailbox import Mailbox
@@ -41,8 +41,9 @@ class Push:
         slots: int = 1,
         clock: Callable[[], float] = clocks.monotonic,
     ) -> None:
-        if slots < 1:
-            raise InputError(f"push: {slots} slots; at least one frame must be able to wait")
+        if name is not None:
+            check_text(name, "push: name")
+        check_whole(slots, "push: slots", 1)
         self.name = f"push-{next(self._numbers)}" if name is None else name
         self._box = Mailbox(slots)
         self._clock = clock
@@ -64,6 +65,8 @@ class Push:
             ClosedError: `end` has been called.
             InputError: the array has another shape or type.
         """
+        if time is not None:
+            check_number(time, f"{self.name}: time in seconds")
         pixels = rgb.rgb if isinstance(rgb, Frame) else rgb
         arrived = self._clock()
         with self._lock:
@@ -73,8 +76,6 @@ class Push:
                 return
             self._began = arrived if self._began is None else self._began
             when = arrived - self._began if time is None else float(time)
-            if not math.isfinite(when):
-                raise InputError(f"{self.name}: time {time} is not a number of seconds")
             epoch = self._epoch + (when < self._time)
             if self._sampler.is_due(when):
                 copy = np.array(pixels)

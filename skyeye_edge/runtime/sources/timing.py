@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.arguments import check_number
 
 DRIFT = 2e-4  # seconds a second; clocks of cameras and computers differ by less
 TOLERANCE = 1e-6  # seconds; a time stamp of 0.9999999 is the one of second 1
@@ -13,8 +13,7 @@ TOLERANCE = 1e-6  # seconds; a time stamp of 0.9999999 is the one of second 1
 
 def check_every(every: float) -> None:
     """Refuse an interval that is no duration; raises InputError."""
-    if not 0 <= every < math.inf:
-        raise InputError(f"every {every}: give seconds between answers, 0 for every frame")
+    check_number(every, "every (seconds between answers, 0 for every frame)", 0)
 
 
 class Sampler:
