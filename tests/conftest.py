@@ -13,21 +13,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from skyeye_edge import Model
 
 REPO = Path(__file__).resolve().parent.parent
 
+# A slow machine is no failure: neither an example nor its making has a time limit.
+settings.register_profile(
+    "skyeye",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("skyeye")
+
 # Nothing in the tests may wait for a network or fight over two cores.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-# No test may fail because the machine is slow.
-settings.register_profile("skyeye", deadline=None)
-settings.load_profile("skyeye")
 
 # Started in the background of a script, this process and all it starts would ignore Ctrl-C, which
 # is what some tests are about.

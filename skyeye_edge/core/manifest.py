@@ -22,6 +22,7 @@ _VISION_ORDER = {
     "cuda": ("fp16", "fp32", "int8"),
     "tensorrt": ("fp16", "fp32"),
 }
+_ONE_BY_ONE_UNSTATED = ("int8",)  # bundles made before manifests stated it wrote no other
 _PLACED = ("vision", "prompt", "boxes", "context")  # parts of the spec with a place of their own
 
 
@@ -56,6 +57,8 @@ class Manifest:
     licences: tuple[str, ...]
     files: Mapping[str, FileEntry]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    # vision variants whose tokens of one image depend on the others of its batch
+    one_by_one: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.files:
@@ -110,7 +113,11 @@ class Manifest:
             "commercial_use": self.commercial_use,
             "architecture": dict(self.architecture),
             "vision": spec["vision"]
-            | {"variants": dict(self.vision_variants), "default": dict(self.vision_default)},
+            | {
+                "variants": dict(self.vision_variants),
+                "default": dict(self.vision_default),
+                "one_by_one": list(self.one_by_one),
+            },
             "language": {
                 "variants": dict(self.language_variants),
                 "default": self.language_default,
@@ -156,6 +163,7 @@ class Manifest:
                 licences=tuple(values["licences"]),
                 files={name: _entry(entry) for name, entry in values["files"].items()},
                 provenance=dict(values.get("provenance", {})),
+                one_by_one=tuple(vision.get("one_by_one", _ONE_BY_ONE_UNSTATED)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{error!r} is missing or wrong") from error

@@ -15,7 +15,7 @@ from skyeye_edge.core.manifest import MANIFEST_NAME, FileEntry, Manifest
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.export.language import language_file_name
 from skyeye_edge.export.llama import read_sizes
-from skyeye_edge.export.vision import vision_file_name
+from skyeye_edge.export.vision import ONE_BY_ONE, vision_file_name
 
 if TYPE_CHECKING:
     from skyeye_edge.training.model.skyeye import CheckpointInfo
@@ -59,6 +59,7 @@ def describe(
             "checkpoint_sha256": checkpoint_sha256(checkpoint),
             "tools": {name: _version(name) for name in _TOOLS},
         },
+        one_by_one=tuple(variant for variant in visions if variant in ONE_BY_ONE),
     )
 
 

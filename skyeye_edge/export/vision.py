@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 VisionVariant = Literal["fp32", "fp16", "int8"]
 VISION_VARIANTS: tuple[VisionVariant, ...] = get_args(VisionVariant)
+# Scales of activations are taken while running, over the whole batch: with a neighbour in it, an
+# image would get other tokens than alone.
+ONE_BY_ONE: tuple[VisionVariant, ...] = ("int8",)
 
 OPSET = 20
 PROTOBUF_LIMIT_BYTES = 2**31 - 2**20  # a model above 2 GiB cannot be one file; room for the graph

@@ -389,8 +389,9 @@ def _open_vision_on(
     name = bundle.manifest.vision_variant(asked, device)
     path = bundle.vision_file(name)
     threads = _threads(options, path.stat().st_size, LARGE_VISION)
+    one_by_one = name in bundle.manifest.one_by_one
     return name, OnnxVision(
-        path, bundle.spec.vision, threads=threads, device=device, one_by_one=name == "int8"
+        path, bundle.spec.vision, threads=threads, device=device, one_by_one=one_by_one
     )
 
 

@@ -64,6 +64,18 @@ def test_the_frame_rate_is_measured_over_a_looped_video(
     assert {"python", "onnxruntime", "llama-cpp-python"} <= set(figures["versions"])
 
 
+def test_the_time_to_start_and_to_end_is_measured(repo: Path) -> None:
+    command = [sys.executable, str(repo / "benchmarks" / "start_and_stop.py"), "--runs", "1"]
+
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(repo)},
+    )  # fmt: skip
+
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert set(figures["median_ms"]) >= {"skyeye-edge --help", "Ctrl-C to the end of watch"}
+
+
 class CountingModel(Model):
     """The model, and how often it was asked."""
 

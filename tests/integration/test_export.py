@@ -105,6 +105,7 @@ def test_the_packaged_bundle_is_the_export_of_the_tracked_checkpoint(
 
     assert packaged.provenance["checkpoint_sha256"] == exported.provenance["checkpoint_sha256"]
     assert (packaged.spec, packaged.tasks) == (exported.spec, exported.tasks)
+    assert packaged.one_by_one == exported.one_by_one == ("int8",)
 
 
 def test_llama_cpps_own_class_cuts_captions_as_sentencepiece_does(

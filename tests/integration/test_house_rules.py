@@ -12,14 +12,34 @@ import pytest
 import skyeye_edge
 
 TOP = ("training", "export", "runtime")
+NAMES = dir(skyeye_edge)
 ALIASES = {"Event", "Task", "TaskResult", "__version__"}  # unions and text have no docstring
 
 
-def test_public_names_are_sorted() -> None:
-    assert skyeye_edge.__all__ == sorted(skyeye_edge.__all__)
+def test_a_public_name_stands_in_one_line_of_one_file(repo: Path) -> None:
+    package = repo / "skyeye_edge"
+    front_door = (package / "__init__.py").read_text("utf-8")
+    public = (package / "public.py").read_text("utf-8")
+    stated = re.findall(r"^(?:from \S+ import|   ) (\w+) as \1,?$", public, re.MULTILINE)
+
+    assert sorted(["__version__", *stated]) == NAMES
+    assert [name for name in stated if re.search(rf"\b{name}\b", front_door)] == []
 
 
-@pytest.mark.parametrize("name", sorted(set(skyeye_edge.__all__) - ALIASES))
+def test_a_star_import_brings_the_public_names() -> None:
+    brought: dict[str, object] = {}
+
+    exec("from skyeye_edge import *", brought)
+
+    assert sorted(brought.keys() - {"__builtins__"}) == NAMES
+
+
+def test_a_misspelt_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="Captoin"):
+        skyeye_edge.Captoin  # type: ignore[attr-defined]  # noqa: B018  # a type checker sees it too
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - ALIASES))
 def test_every_public_name_is_documented(name: str, repo: Path) -> None:
     value = getattr(skyeye_edge, name)
     pages = [repo / "README.md", *(repo / "docs").glob("*.md"), *(repo / "examples").glob("*.py")]
@@ -102,3 +122,17 @@ def test_every_relative_link_in_the_pages_leads_somewhere(repo: Path) -> None:
 
     assert targets
     assert [(p.name, t) for p, t in targets if not (p.parent / t).exists()] == []
+
+
+def test_no_test_fails_because_the_machine_is_slow(repo: Path) -> None:
+    """A clock serves to give up on what hangs, nothing else; time is for the benchmarks."""
+    against_hanging = re.compile(r"(limit|until) = |[<>] (limit|until)")
+    clocks = [
+        f"{file.name}: {line.strip()}"
+        for file in (repo / "tests").rglob("test_*.py")
+        for line in file.read_text("utf-8").splitlines()
+        if re.search(r"\b(monotonic|perf_counter|process_time|time\.time)\(\)", line)
+        and not against_hanging.search(line)
+    ]
+
+    assert clocks == []

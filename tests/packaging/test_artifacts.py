@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -85,6 +86,18 @@ def test_the_sdist_is_complete_and_without_doubles(dist: Path) -> None:
     needed = {"setup.py", "pyproject.toml", "constraints.txt", "tests/conftest.py", "LICENSE"}
     assert needed <= names
     assert not [name for name in names if name.startswith(("training/", "export/", "runtime/"))]
+
+
+def test_every_picture_and_page_that_the_readme_links_to_is_in_the_sdist(dist: Path) -> None:
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2]: name for name in archive.getnames()}
+        readme = archive.extractfile(names["README.md"])
+        assert readme is not None
+        links = re.findall(r"\]\(([^)#:]+)\)", readme.read().decode())
+
+    assert "docs/images/frame.jpg" in links
+    assert [link for link in links if link not in names] == []
 
 
 def test_a_bare_install_is_light(bare: Path, tmp_path: Path) -> None:

@@ -41,36 +41,10 @@ LONGEST = 144  # positions of a packed row: more questions are left out
 WHOLE = 0.4  # share of boxed pictures that are seen whole
 WORDS_IN = 30  # pictures: a caption word that stands in fewer is not learnt by the heads
 DRAWN_FROM = 1_000_000  # seeds from here up are for evaluation
-STOP = frozenset(
-    (
-        "a",
-        "an",
-        "the",
-        "of",
-        "in",
-        "on",
-        "at",
-        "to",
-        "is",
-        "are",
-        "and",
-        "with",
-        "by",
-        "near",
-        "some",
-        "many",
-        "there",
-        "this",
-        "it",
-        "its",
-        "from",
-        "for",
-        "as",
-        "be",
-        "has",
-        "have",
-    )
-)
+STOP = frozenset({  # of captions: no target for the heads
+    "a", "an", "the", "of", "in", "on", "at", "to", "is", "are", "and", "with", "by", "near",
+    "some", "many", "there", "this", "it", "its", "from", "for", "as", "be", "has", "have",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

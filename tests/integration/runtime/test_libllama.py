@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyeye_edge.core.errors import BackendError, ClosedError, InputError
@@ -32,7 +32,7 @@ def context(weights: LlamaModel) -> Iterator[LlamaContext]:
 
 
 @given(text=st.text(max_size=40) | st.sampled_from(["<s>", "a </s>b", "<unk>", "\0x", "é🚁"]))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_tokens_spell_the_text_and_never_become_control_tokens(
     weights: LlamaModel, text: str
 ) -> None:

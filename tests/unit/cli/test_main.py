@@ -3,7 +3,6 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,6 @@ from skyeye_edge.cli import main
 from skyeye_edge.cli.main import COMMANDS, build_parser, log_to_stderr, report
 
 HEAVY = ("numpy", "PIL", "rich", "torch", "transformers", "llama_cpp", "onnxruntime", "cv2", "av")
-
-
-def test_help_starts_fast() -> None:
-    command = [sys.executable, "-m", "skyeye_edge", "--help"]
-    spent = []
-    for _ in range(5):
-        started = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        spent.append(time.perf_counter() - started)
-
-    assert min(spent) < 0.4, spent  # the best of five: other work on the machine is not ours
 
 
 def test_building_the_parser_imports_nothing_heavy() -> None:

@@ -83,6 +83,7 @@ def manifest_values() -> dict[str, Any]:
             },
             "variants": {"fp32": "vision.fp32.onnx", "int8": "vision.int8.onnx"},
             "default": {"cpu": "int8", "cuda": "fp16", "tensorrt": "fp16"},
+            "one_by_one": ["int8"],
         },
         "language": {
             "variants": {"F32": "llm.f32.gguf"}, "default": "Q8_0",

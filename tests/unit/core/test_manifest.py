@@ -74,6 +74,18 @@ def test_every_manifest_survives_its_json(
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
 
 
+def test_a_manifest_says_which_variants_take_one_image_at_a_time(manifest_values: Values) -> None:
+    manifest_values["vision"] |= {"one_by_one": ["w8"]}
+
+    assert Manifest.from_json(manifest_values).one_by_one == ("w8",)
+
+
+def test_an_older_manifest_that_does_not_say_so_means_int8(manifest_values: Values) -> None:
+    del manifest_values["vision"]["one_by_one"]
+
+    assert Manifest.from_json(manifest_values).one_by_one == ("int8",)
+
+
 def test_unknown_keys_are_ignored(manifest_values: Values) -> None:
     later = manifest_values | {"mood": "good", "vision": manifest_values["vision"] | {"mood": 1}}
 

@@ -314,6 +314,6 @@ def test_a_reader_process_that_was_killed_is_noticed() -> None:
 
 
 def received(reader: ReaderProcess) -> Message:
-    message = reader.receive(15.0)
+    message = reader.receive(60.0)
     assert message is not None
     return message

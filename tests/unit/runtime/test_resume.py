@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyeye_edge.core.errors import DataError, InputError, OutputError
@@ -214,9 +214,7 @@ def kept(items: Iterator[Frame | SourceChange]) -> list[tuple[int | str, Counts]
     return [(item.index if isinstance(item, Frame) else item.state, item.before) for item in items]
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, deadline=None)
 @given(done=st.integers(1, 6), every=st.sampled_from([0.5, 0.55]))
 def test_the_rest_of_a_source_is_what_an_uninterrupted_run_would_have_seen(
     done: int, every: float, clip: Path

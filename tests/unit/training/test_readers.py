@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyeye_edge.core.errors import DataError
@@ -129,7 +129,7 @@ def as_line(item: Annotation) -> dict[str, Any]:
     return {"image": item.image.name, "boxes": boxes, "class": item.scene}
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(lines=st.lists(LINE, min_size=1, max_size=5))
 def test_what_is_written_is_read(write_lines: WriteLines, lines: list[dict[str, Any]]) -> None:
     file = write_lines("".join(json.dumps(line) + "\n" for line in lines))
