@@ -12,7 +12,8 @@ from importlib.util import find_spec
 
 from skyeye_edge._version import __version__
 from skyeye_edge.cli.options import Commands, add_command
-from skyeye_edge.core.errors import SkyEyeError
+from skyeye_edge.core.errors import SkyEyeError, needs
+from skyeye_edge.core.install import install_command, pip
 
 EXAMPLES = ("skyeye-edge doctor", "skyeye-edge doctor --quiet")
 
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         print_machine()
         print_libraries()
     problems += [text for text in (backend_problem(args.quiet), model_problem(args.quiet)) if text]
-    for text in problems:
+    for text in dict.fromkeys(problems):
         print(f"PROBLEM  {text}")
     if not problems:
         print("no problem found")
@@ -82,7 +83,8 @@ def rival_problems(found: dict[str, str]) -> Iterator[str]:
         if len(both) > 1:
             yield (
                 f"{' and '.join(both)} are all installed and share one module; run: "
-                f"pip uninstall -y {' '.join(both)} && pip install <the one you want>"
+                f"{pip()} uninstall -y {' '.join(both)} && {pip()} install {both[-1]}"
+                f" (or {', '.join(both[:-1])})"
             )
 
 
@@ -103,15 +105,15 @@ def print_libraries() -> None:
         elif find_spec(module) is not None:
             print(f"  {module} (from the system, version not known to pip)")
         else:
-            print(f"  {module}: missing; pip install 'skyeye-edge[{extra or 'runtime'}]'")
+            print(f"  {module}: missing; {install_command(extra or 'runtime')}")
 
 
 def backend_problem(quiet: bool) -> str:
     """Load both backends and print what they can run on; returns what stops them, if anything."""
-    from skyeye_edge.runtime.libllama import can_use_gpu
-    from skyeye_edge.runtime.vision.onnx import has_cuda
-
     try:
+        with needs("runtime"):
+            from skyeye_edge.runtime.libllama import can_use_gpu
+            from skyeye_edge.runtime.vision.onnx import has_cuda
         vision = "CUDA offered, CPU" if has_cuda() else "CPU"
         language = "GPU, CPU" if can_use_gpu() else "CPU"
     except SkyEyeError as error:
@@ -124,9 +126,9 @@ def backend_problem(quiet: bool) -> str:
 
 def model_problem(quiet: bool) -> str:
     """Print the packaged model and its licence; returns what is wrong with it, if anything is."""
-    from skyeye_edge.core.bundle import open_bundle
-
     try:
+        with needs("runtime"):
+            from skyeye_edge.core.bundle import open_bundle
         bundle = open_bundle()
     except SkyEyeError as error:
         return str(error)

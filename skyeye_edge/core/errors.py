@@ -84,6 +84,8 @@ def needs(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        from skyeye_edge.core.install import install_command
+
         raise MissingExtraError(
-            f"'{error.name}' is not installed; run: pip install 'skyeye-edge[{extra}]'"
+            f"'{error.name}' is not installed; run: {install_command(extra)}"
         ) from error

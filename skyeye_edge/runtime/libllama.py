@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skyeye_edge.core.errors import BackendError, ClosedError, InputError, needs
+from skyeye_edge.core.install import pip
 
 Logits = npt.NDArray[np.float32]  # (V,), overwritten by the next decode
 
@@ -65,7 +66,7 @@ def library() -> Any:
         if missing := sorted(set(wanted) - known):
             raise BackendError(
                 f"llama-cpp-python {llama_cpp.__version__}: {name} has no {', '.join(missing)}; "
-                f"run: pip install '{SUPPORTED}'"
+                f"run: {pip()} install '{SUPPORTED}'"
             )
     callback = llama_cpp.llama_log_callback(_collect)
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))

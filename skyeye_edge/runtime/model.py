@@ -25,6 +25,7 @@ from skyeye_edge.core.boxes import XYXY, Box
 from skyeye_edge.core.bundle import Bundle, open_bundle
 from skyeye_edge.core.errors import BackendError, InputError
 from skyeye_edge.core.frame import Frame
+from skyeye_edge.core.install import pip
 from skyeye_edge.core.memory import LARGE_GGUF, remembered_prompts
 from skyeye_edge.core.preprocess import VisualTokens
 from skyeye_edge.core.reply import Reply
@@ -401,8 +402,8 @@ def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel
     if options.device == "cuda" and not gpu:
         raise BackendError(
             "device 'cuda': this llama-cpp-python was built without it; run: "
-            "CMAKE_ARGS=-DGGML_CUDA=on pip install --no-binary :all: --force-reinstall "
-            "llama-cpp-python"
+            f"CMAKE_ARGS=-DGGML_CUDA=on {pip()} install --force-reinstall --no-deps "
+            "--no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
         )
     size_bytes = path.stat().st_size
     context = ContextOptions(

@@ -260,6 +260,20 @@ def test_why_a_camera_shows_nothing_is_said_in_words(
     assert "plum" not in f"{changes}{caplog.text}"
 
 
+def test_a_sender_of_rtp_is_named(
+    started: Callable[..., Sender], watched: Callable[..., Watcher], port: int
+) -> None:
+    started(sys.executable, HERE / "udp_sender.py", f"rtp://127.0.0.1:{port}")
+
+    watcher = watched(f"udp://127.0.0.1:{port}")
+    watcher.wait_for_states("CONNECTING", "RECONNECTING")
+
+    watcher.stop()
+    changes = [item for item in watcher.items if isinstance(item, SourceChange)]
+    assert "the sender speaks RTP" in changes[1].cause
+    assert watcher.frames == []
+
+
 @pytest.mark.rtsp
 def test_nothing_that_watch_says_or_writes_or_starts_shows_a_part_of_a_password(
     rtsp_server: Callable[..., Sender], port: int, tiny_bundle: Path, tmp_path: Path

@@ -1,6 +1,7 @@
 """A drone for tests: sends a moving picture and metadata as MPEG-TS over UDP until it is killed.
 
-Run as `python udp_sender.py udp://127.0.0.1:PORT`. It prints one line when it sends.
+Run as `python udp_sender.py udp://127.0.0.1:PORT`. It prints one line when it sends. With
+rtp:// in front it sends noise as RTP, as a drone does for QGroundControl.
 """
 
 from __future__ import annotations
@@ -43,5 +44,19 @@ def klv(number: int, stream: av.stream.Stream) -> av.Packet[av.stream.Stream]:
     return packet
 
 
+def send_rtp(url: str) -> None:
+    """Noise of 160x96 as H.264 over RTP."""
+    random = np.random.default_rng(0)
+    with av.open(url, "w", format="rtp") as output:
+        stream = output.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(FPS // 2)}
+        print("sending", flush=True)
+        while True:
+            noise = random.integers(0, 256, (96, 160, 3), np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
+            time.sleep(1 / FPS)
+
+
 if __name__ == "__main__":
-    send(sys.argv[1])
+    (send_rtp if sys.argv[1].startswith("rtp") else send)(sys.argv[1])

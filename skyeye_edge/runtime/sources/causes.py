@@ -9,6 +9,12 @@ from skyeye_edge.core.address import Address
 REFUSED = "the camera refuses this user name or password; tried again slowly, as cameras lock out"
 ASKED = "the camera asks for a user name and password; give rtsp://USER:PASSWORD@..."
 
+RTP = (
+    "the sender speaks RTP (as for QGroundControl's UDP video), and udp:// reads MPEG-TS; let it "
+    "send MPEG-TS, or offer RTSP"
+)
+NO_VIDEO = "what arrives is no video that can be read"
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -36,7 +42,7 @@ def end_after(error: Exception, address: Address) -> End:
         case av.HTTPServerError():
             return End("the camera reports an error of its own")
         case av.InvalidDataError():
-            return End("what arrives is no video that can be read")
+            return End(NO_VIDEO)
         case av.ExitError():
             return End("nothing arrives")
         case OSError(strerror="Input/output error"):

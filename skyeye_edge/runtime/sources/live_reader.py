@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from skyeye_edge.core.address import parse_address
 from skyeye_edge.core.frame import Counts
-from skyeye_edge.runtime.sources.causes import End, end_after
+from skyeye_edge.runtime.sources.causes import NO_VIDEO, RTP, End, end_after
+from skyeye_edge.runtime.sources.datagrams import receive, speaks_rtp
 from skyeye_edge.runtime.sources.decoding import Decoder, Picture
 from skyeye_edge.runtime.sources.pixels import Converter
 from skyeye_edge.runtime.sources.timing import Lag, MediaClock, Moment, Sampler
@@ -37,12 +38,20 @@ WAIT_AND_SEE = 0.2  # seconds that such frames wait for proof that the stream go
 REPORT = 0.25  # seconds after which counts are told even if no frame is wanted
 STALE_AFTER = 2.0  # seconds by which a frame may be late before some are left out
 KEYLESS = 5.0  # seconds that a key frame is waited for: some encoders never send one
+SNIFF = 0.5  # seconds to wait for a datagram that tells what the sender speaks
 JUMP = 2.0  # a step of media time that means that the sender began anew, seconds
 
 OPTIONS: dict[str, dict[str, str]] = {
     # rw_timeout and stimeout are ignored by both. Not nobuffer: it throws away what was read while
     # opening, and with it often the only key frame for seconds; the newest frame wins anyway.
-    "udp": {"timeout": TIMEOUT_US, "overrun_nonfatal": "1", "analyzeduration": "1500000"},
+    "udp": {
+        "timeout": TIMEOUT_US,
+        "overrun_nonfatal": "1",
+        "analyzeduration": "1500000",
+        # MPEG-TS is known after some packets. Without a limit, something else is searched for a
+        # megabyte: longer than the parent waits, which could then not say what is wrong.
+        "formatprobesize": "65536",
+    },
     "rtsp": {
         "timeout": TIMEOUT_US,
         "rtsp_transport": "tcp",
@@ -83,6 +92,8 @@ def run(request: Request, wishes: int, output: int) -> None:
         return
     except Exception as error:  # the end of the process; the text of an error may hold the address
         end = end_after(error, parse_address(request.url))
+    if end.cause == NO_VIDEO and speaks_rtp(receive(parse_address(request.url), SNIFF)):
+        end = End(RTP)
     with suppress(BrokenPipeError):
         session.end(end.cause, refused=end.refused)
 
@@ -240,7 +251,7 @@ def _read(url: str, session: Session) -> str:
     options = OPTIONS[url.partition("://")[0].lower()]
     with av.open(url, "r", options=options) as container:
         if not container.streams.video:
-            return "there is no video stream"
+            return NO_VIDEO
         stream = container.streams.video[0]
         stream.thread_type = "SLICE"  # every frame thread would add one frame of delay
         stream.codec_context.thread_count = 1

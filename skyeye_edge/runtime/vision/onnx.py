@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from skyeye_edge.core.errors import BackendError, ClosedError, needs
+from skyeye_edge.core.install import install_command, pip
 from skyeye_edge.core.preprocess import Pixels, VisualTokens
 from skyeye_edge.core.spec import VisionSpec
 
@@ -112,7 +113,8 @@ def _wanted(device: Device) -> list[str]:
     if not has_cuda():
         raise BackendError(
             "device 'cuda': this ONNX Runtime has no CUDA; run: "
-            "pip install 'skyeye-edge[runtime-gpu]'"
+            # both install the same module, and what is left of the first breaks the second
+            f"{pip()} uninstall -y onnxruntime && {install_command('runtime-gpu')}"
         )
     return [_CUDA, _CPU]
 
