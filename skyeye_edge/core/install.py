@@ -27,10 +27,7 @@ def install_command(extra: str, root: Path = ROOT) -> str:
 
 def _is_installed(root: Path) -> bool:
     """Whether pip knows the package; what a build left in the checkout does not count."""
-    from importlib.metadata import PackageNotFoundError, distribution
+    from importlib.metadata import distributions
 
-    try:
-        place = distribution("skyeye-edge").locate_file("")
-    except PackageNotFoundError:
-        return False
-    return Path(str(place)).resolve() != root
+    places = (found.locate_file("") for found in distributions(name="skyeye-edge"))
+    return any(Path(str(place)).resolve() != root for place in places)

@@ -45,6 +45,15 @@ def test_where_the_package_is_installed_its_name_is_enough(
     assert command == [sys.executable, "-m", "pip", "install", "skyeye-edge[training]"]
 
 
+def test_what_a_build_left_in_the_checkout_does_not_hide_the_installed_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkout: Path
+) -> None:
+    folders = a_distribution(checkout), a_distribution(tmp_path / "site-packages")
+    monkeypatch.setattr(sys, "path", [str(folder) for folder in folders])
+
+    assert install_command("training", checkout).endswith("'skyeye-edge[training]'")
+
+
 @pytest.mark.parametrize("built", [False, True], ids=["fresh", "with what a build left"])
 def test_in_a_checkout_that_is_not_installed_the_checkout_is_named(
     monkeypatch: pytest.MonkeyPatch, checkout: Path, built: bool
