@@ -15,9 +15,12 @@ DIR    ?= wheels
 VIDEO  ?= skyeye_edge/assets/demo.mp4
 WORK   ?= runs/skyeye-tiny
 SHARE  ?= 1
+WORKERS ?= auto
 PYTEST_ARGS ?=
 RECIPES := skyeye_edge/training/recipes
 BIN    := $(VENV)/bin
+# A file's tests stay together, so that what they need is set up once.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile
 SETUP  := $(PYTHON) build_tools/setup_env.py --venv $(VENV)
 
 .PHONY: help demo test test-all lint types imports wheels train-tiny bench docs clean \
@@ -51,10 +54,10 @@ imports: setup-dev
 	@echo "== import rules" && $(BIN)/lint-imports --no-logo
 
 test: lint types imports test-packages
-	@echo "== tests" && $(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@echo "== tests" && $(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 test-all: lint types imports test-packages
-	@echo "== tests, slow ones too" && $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@echo "== tests, slow ones too" && $(PYTEST) $(PYTEST_ARGS)
 
 wheels: python
 	@$(SETUP) runtime --wheels $(DIR)

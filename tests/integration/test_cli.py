@@ -62,7 +62,7 @@ def start(folder: Path) -> Iterator[Start]:
         job.communicate()
 
 
-def wait_for(ready: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(ready: Callable[[], bool], seconds: float = 300) -> None:
     limit = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < limit, "it did not come to that"
@@ -451,7 +451,7 @@ def test_interrupting_leaves_valid_files_and_resume_finishes_them(
     job = start(*command)
     wait_for(lambda: lines_of(folder / "out/flight.skyeye.jsonl") > 2)
     job.send_signal(signal.SIGINT)
-    _, err = job.communicate(timeout=60)
+    _, err = job.communicate(timeout=300)
 
     assert (job.returncode, "Traceback" in err) == (130, False)
     events = [json.loads(line) for line in Path("out/flight.skyeye.jsonl").read_text().splitlines()]
@@ -493,7 +493,7 @@ def test_a_second_run_into_the_same_file_is_refused_and_the_first_goes_on(
         capsys.readouterr().err.count("flight.skyeye.jsonl: another run is writing this file") == 2
     )
     first.send_signal(signal.SIGINT)
-    first.communicate(timeout=60)
+    first.communicate(timeout=300)
     events = [json.loads(line) for line in Path("out/flight.skyeye.jsonl").read_text().splitlines()]
     frames = [event["frames"][0] for event in events if event["type"] == "answer"]
     assert frames == list(range(len(frames)))
@@ -526,7 +526,7 @@ def test_watching_ends_in_order_after_ctrl_c(
     job = start("watch", camera, "--every", "0.2", "--json", "-o", "out", *bundle)
     wait_for(lambda: any(lines_of(path) > 3 for path in recordings(folder)))
     job.send_signal(signal.SIGINT)
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=300)
 
     assert job.returncode == 130
     (recording,) = recordings(folder)
@@ -555,7 +555,7 @@ def test_watching_ends_in_order_however_it_is_asked_to(
     wait_for(lambda: any(lines_of(path) > 3 for path in recordings(folder)))
     for number in signals:
         job.send_signal(number)
-    _, err = job.communicate(timeout=60)
+    _, err = job.communicate(timeout=300)
 
     assert (job.returncode, "Traceback" in err) == (code, False)
     check_whole(recordings(folder)[0])
@@ -586,7 +586,7 @@ def test_a_reader_of_stdout_that_goes_away_costs_a_recording_nothing(
     job.stdout.readline()
     os.close(job.stdout.fileno())
     job.stdout = None
-    _, err = job.communicate(timeout=60)
+    _, err = job.communicate(timeout=300)
 
     assert (job.returncode, "Traceback" in err) == (1, False)
     check_whole(recordings(folder)[0])
@@ -610,7 +610,7 @@ def test_a_disk_that_is_full_for_a_while_costs_a_recording_some_events_and_not_t
     for _ in range(10):
         job.stdout.readline()
     job.send_signal(signal.SIGTERM)
-    _, err = job.communicate(timeout=60)
+    _, err = job.communicate(timeout=300)
 
     assert full.endswith(b"}\n")
     assert job.returncode == 0
@@ -658,6 +658,6 @@ def test_a_reader_that_goes_away_ends_it_quietly(
     job.stdout.readline()
     os.close(job.stdout.fileno())
     job.stdout = None
-    _, err = job.communicate(timeout=60)
+    _, err = job.communicate(timeout=300)
 
     assert "Traceback" not in err

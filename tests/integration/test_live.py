@@ -20,7 +20,7 @@ from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.runtime.sources.live import LiveSource
 
 HERE = Path(__file__).resolve().parent
-LIMIT = 120.0  # seconds after which something hangs: no machine is so busy
+LIMIT = 300.0  # seconds after which something hangs: no machine is so busy
 Sender = subprocess.Popen[bytes]
 
 

@@ -161,7 +161,7 @@ def test_pushed_frames_are_answered_while_others_are_pushed(tiny: Model) -> None
     for number in range(50):
         camera.push(PICTURE, time=number / 10)
     camera.end()
-    asking.join(timeout=60)
+    asking.join(timeout=300)
 
     summary = events[-1]
     assert isinstance(summary, SummaryEvent)

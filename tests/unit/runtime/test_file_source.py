@@ -278,7 +278,7 @@ def test_a_reader_that_nobody_asks_any_more_ends(clip: Path) -> None:
     (reader,) = [thread for thread in threading.enumerate() if thread.name == f"read {source.name}"]
 
     del items
-    reader.join(timeout=60)
+    reader.join(timeout=300)
 
     assert not reader.is_alive()
 

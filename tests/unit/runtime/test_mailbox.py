@@ -93,7 +93,7 @@ def test_a_writer_that_waits_for_a_place_is_set_free_by_a_stop() -> None:
     writer.start()
 
     box.stop()
-    writer.join(timeout=60)
+    writer.join(timeout=300)
 
     assert not writer.is_alive()
 
