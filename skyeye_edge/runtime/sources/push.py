@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from skyeye_edge.core.address import is_like_address, without_secrets
 from skyeye_edge.core.arguments import check_number, check_text, check_whole
 from skyeye_edge.core.errors import ClosedError, InputError
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
@@ -44,6 +45,8 @@ class Push:
         if name is not None:
             check_text(name, "push: name")
         check_whole(slots, "push: slots", 1)
+        if name is not None and is_like_address(name):  # of the camera that is read elsewhere
+            name = without_secrets(name)
         self.name = f"push-{next(self._numbers)}" if name is None else name
         self._box = Mailbox(slots)
         self._clock = clock

@@ -170,3 +170,8 @@ def test_pushed_frames_are_answered_skipped_or_dropped(
     answered = sum(isinstance(item, Frame) for item in taken)
     assert counts.received + answered == len(steps) + 1
     assert counts.received == counts.skipped + sum(counts.dropped.values())
+
+
+def test_a_source_named_by_an_address_is_named_without_its_secrets() -> None:
+    assert Push("rtsp://admin:pa/ss@10.0.0.2/live?pwd=pass").name == "rtsp://10.0.0.2/live"
+    assert Push("left camera").name == "left camera"
