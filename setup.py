@@ -13,7 +13,7 @@ VERSION = re.search(r'^__version__ = "([^"]+)"', VERSION_FILE, re.M)
 assert VERSION is not None
 
 # Lower bounds only: the exact versions of development stand in constraints.txt.
-BASE = ["numpy>=1.26", "pillow>=10", "pyyaml>=6", "rich>=13"]
+BASE = ["numpy>=1.26", "pillow>=10", "pyyaml>=6", "rich>=13", "shtab>=1.7"]
 # What every runtime needs, without the two distributions that come in rival flavours.
 RUNTIME_COMMON = ["llama-cpp-python>=0.3.36,<0.4", "av>=12"]
 TRAINING = [

@@ -16,6 +16,7 @@ from skyeye_edge.cli import (
     ask,
     bundle,
     caption,
+    completion,
     demo,
     doctor,
     export,
@@ -28,7 +29,7 @@ from skyeye_edge.cli.options import HelpFormatter
 from skyeye_edge.cli.veil import veiled_stderr
 from skyeye_edge.core.errors import SkyEyeError
 
-COMMANDS = (demo, caption, ground, ask, watch, train, merge, export, bundle, doctor)
+COMMANDS = (demo, caption, ground, ask, watch, train, merge, export, bundle, doctor, completion)
 EPILOG = """\
 exit codes: 0 done, 1 the work failed, 2 the request is wrong, 130 interrupted
 

@@ -59,7 +59,7 @@ class RunRecord:
     def differences(self, now: RunRecord) -> Iterator[str]:
         """What is not the same, in words; nothing if the runs belong together."""
         for what, then, today in (
-            ("the video", f"{self.source}, {self.media}", f"{now.source}, {now.media}"),
+            ("the video", self._media_text(), now._media_text()),
             ("what is asked", _tasks_text(self.tasks), _tasks_text(now.tasks)),
             ("the model", dict(self.model), dict(now.model)),
             ("the lowest score of a box", self.min_score, now.min_score),
@@ -68,6 +68,10 @@ class RunRecord:
         ):
             if then != today:
                 yield f"{what} differs: it was {then}, now it is {today}"
+
+    def _media_text(self) -> str:
+        # the same file may be given by another path today
+        return f"{Path(self.source).name}, {self.media}"
 
 
 def build_record(

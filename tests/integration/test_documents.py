@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from skyeye_edge.cli import ask, caption, demo, doctor, ground, main
+from skyeye_edge.cli import ask, caption, completion, demo, doctor, ground, main
 from skyeye_edge.cli import bundle as bundle_command
 from skyeye_edge.cli import export as export_command
 from skyeye_edge.cli import merge as merge_command
@@ -65,7 +65,9 @@ def is_quick(command: str) -> bool:
 
 EPILOG = [line.strip() for line in (build_parser().epilog or "").splitlines()]
 EXAMPLES = [
-    line for each in (caption, ground, ask, demo, doctor, bundle_command) for line in each.EXAMPLES
+    line
+    for each in (caption, ground, ask, demo, doctor, bundle_command, completion)
+    for line in each.EXAMPLES
 ]
 QUICK = sorted(
     {

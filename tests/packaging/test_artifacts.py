@@ -104,7 +104,7 @@ def test_a_bare_install_is_light(bare: Path, tmp_path: Path) -> None:
     listing = run(bare, "-m", "pip", "list", "--format", "freeze", cwd=tmp_path)
 
     names = {line.partition("==")[0].lower() for line in listing.stdout.splitlines()}
-    assert {"numpy", "pillow", "pyyaml", "rich", "skyeye-edge"} <= names
+    assert {"numpy", "pillow", "pyyaml", "rich", "shtab", "skyeye-edge"} <= names
     assert not names & {"torch", "onnxruntime", "llama-cpp-python", "opencv-python", "av"}
 
 

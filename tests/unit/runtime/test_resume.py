@@ -144,11 +144,12 @@ def test_events_are_read_back_without_a_torn_line(tmp_path: Path) -> None:
     assert [event.time for event in read_events(path)] == [0.0, 1.0]
 
 
-def test_the_same_run_may_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["clip.mp4", "card/clip.mp4"])
+def test_the_same_run_may_go_on(source: str, tmp_path: Path) -> None:
     path = tmp_path / "clip.jsonl"
     path.write_text(RECORD.to_json(UTC) + "\n" + TWO_ANSWERS)
 
-    check_same_run(read_earlier(path), RECORD, path)
+    check_same_run(read_earlier(path), record(source), path)
 
 
 @pytest.mark.parametrize(
