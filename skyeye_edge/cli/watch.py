@@ -117,10 +117,10 @@ def recording(args: argparse.Namespace) -> Iterator[PatientSink | None]:
         yield None
         return
     from skyeye_edge.runtime.sinks.jsonl import PatientSink
-    from skyeye_edge.runtime.sinks.output import make_folder
+    from skyeye_edge.runtime.sinks.output import make_folder, new_file
 
     make_folder(args.output)
-    path = args.output / time.strftime("watch-%Y%m%dT%H%M%SZ.jsonl", time.gmtime())
+    path = new_file(args.output, time.strftime("watch-%Y%m%dT%H%M%SZ", time.gmtime()), ".jsonl")
     if not args.quiet:
         print(f"writing {path}", file=sys.stderr)
     with closing(PatientSink(path)) as lines:

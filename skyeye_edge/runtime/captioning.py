@@ -20,6 +20,7 @@ from skyeye_edge.runtime.fingerprint import Fingerprint, fingerprint, fingerprin
 from skyeye_edge.runtime.resume import (
     Earlier,
     Rest,
+    check_same_media,
     check_same_run,
     cut_to_last_answer,
     read_earlier,
@@ -139,7 +140,7 @@ def caption_file(
         clip: so many frames are asked about as one.
         keep_damaged: pictures of which data are missing or wrong are asked about too.
         resume: go on where an interrupted run stopped; if there was none, begin.
-        overwrite: also where files stand that we did not write.
+        overwrite: also where files stand that we did not write, or answers about another recording.
         on_event: told each new event once it is on the disk.
         on_progress: told after each answer, and after each drawn frame.
 
@@ -171,6 +172,8 @@ def caption_file(
             clip=clip,
         )
         check_same_run(earlier, record, outputs.events)
+        if not overwrite:
+            check_same_media(outputs.events, record)
         stream = Stream(
             model.submit,
             Rest(source, earlier.indices) if earlier.indices else source,

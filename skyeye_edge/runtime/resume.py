@@ -69,6 +69,19 @@ def check_same_run(earlier: Earlier, now: RunRecord, path: Path) -> None:
         )
 
 
+def check_same_media(path: Path, now: RunRecord) -> None:
+    """Refuse to put answers in the place of those about another recording; raises OutputError.
+
+    Drones begin to count again with every new card: the next DJI_0001.MP4 is another flight.
+    """
+    then = _read_record(path)
+    if then is not None and then.media != now.media:
+        raise OutputError(
+            f"{path}: holds the answers about another recording: {then.source}, {then.media}; this "
+            f"one is {now.source}, {now.media}. Give another -o, or --overwrite if they may go"
+        )
+
+
 def cut_to_last_answer(path: Path, earlier: Earlier) -> None:
     """Remove what follows the last answer: a torn line, the end and the summary of the old run."""
     if path.exists():

@@ -203,8 +203,12 @@ def test_another_flight_of_the_same_name_is_not_joined_to_the_first(
 
     with pytest.raises(OutputError, match=r"cannot resume, the video differs: it was clip\.mp4, "):
         caption_file(tiny, other, outputs, TASKS, every=EVERY, resume=True)
+    with pytest.raises(OutputError, match=r"answers about another recording: clip\.mp4, "):
+        caption_file(tiny, other, outputs, TASKS, every=EVERY)
 
     assert outputs.events.read_bytes() == before
+    caption_file(tiny, other, outputs, TASKS, every=EVERY, overwrite=True)
+    assert outputs.events.read_bytes() != before
 
 
 FOREIGN = b"1\n00:00:00,000 --> 00:00:01,000\n[latitude: 52.5] [longitude: 13.4]\n"
@@ -268,7 +272,7 @@ def test_an_image_that_became_unreadable_costs_no_earlier_answer(
     photo.write_bytes(b"no image")
 
     with pytest.raises(MediaError):
-        caption_file(tiny, photo, outputs, TASKS, every=0)
+        caption_file(tiny, photo, outputs, TASKS, every=0, overwrite=True)
 
     assert outputs.events.read_bytes() == before
 

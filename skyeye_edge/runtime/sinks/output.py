@@ -8,7 +8,8 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from skyeye_edge.core.errors import InputError, OutputError, SkyEyeError
@@ -64,6 +65,21 @@ def make_folder(folder: Path) -> None:
     """The folder and its parents, if they are not there; raises InputError if it cannot be."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def new_file(folder: Path, stem: str, suffix: str) -> Path:
+    """An empty file in `folder` under a name that nobody had: `stem`, or with a number behind it.
+
+    Raises:
+        InputError, SkyEyeError: as `writing` says.
+    """
+    with writing(folder):
+        for number in count(1):
+            path = folder / f"{stem}{'' if number == 1 else f'-{number}'}{suffix}"
+            with suppress(FileExistsError):
+                path.touch(exist_ok=False)
+                break
+    return path
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from skyeye_edge.core.results import (
 from skyeye_edge.runtime.sinks.captions import CaptionFormat, write_captions
 from skyeye_edge.runtime.sinks.cues import answer_lines, build_cues, clock
 from skyeye_edge.runtime.sinks.jsonl import JsonlSink, PatientSink
-from skyeye_edge.runtime.sinks.output import replacing
+from skyeye_edge.runtime.sinks.output import new_file, replacing
 
 UTC = datetime(2026, 11, 21, tzinfo=timezone.utc)
 BOX = Box((1, 2, 3, 4), 0.5)
@@ -345,6 +345,16 @@ def test_a_failure_leaves_the_old_file_whole_and_no_other(tmp_path: Path) -> Non
 
     assert [file.name for file in tmp_path.glob("[!.]*")] == ["captions.vtt"]
     assert path.read_text() == "old"
+
+
+def test_two_streams_that_begin_in_the_same_second_have_files_of_their_own(tmp_path: Path) -> None:
+    paths = [new_file(tmp_path, "watch-20261121T120000Z", ".jsonl") for _ in range(3)]
+
+    assert [path.name for path in paths] == [
+        "watch-20261121T120000Z.jsonl",
+        "watch-20261121T120000Z-2.jsonl",
+        "watch-20261121T120000Z-3.jsonl",
+    ]
 
 
 def test_what_came_while_a_file_was_made_is_kept(tmp_path: Path) -> None:
