@@ -138,12 +138,13 @@ def test_the_telemetry_of_the_drone_beside_the_video_stays_as_it_is(
 ) -> None:
     Path("flight.mp4").rename("DJI_0001.MP4")
     telemetry = b"1\n00:00:00,000 --> 00:00:00,033\n[latitude: 52.52] [longitude: 13.40]\n"
-    for name in ("DJI_0001.SRT", "dji_0001.srt"):
-        Path(name).write_bytes(telemetry)
+    beside = [Path(name) for name in ("DJI_0001.SRT", "DJI_0001.srt", "dji_0001.srt")]
+    for path in beside:
+        path.write_bytes(telemetry)
 
     assert main(["caption", "DJI_0001.MP4", "--every", "9", *bundle]) == 0
 
-    assert [Path(name).read_bytes() for name in ("DJI_0001.SRT", "dji_0001.srt")] == [telemetry] * 2
+    assert [path.read_bytes() for path in beside] == [telemetry] * len(beside)
     assert Path("DJI_0001.skyeye.srt").exists()
 
 
