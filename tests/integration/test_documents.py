@@ -142,7 +142,7 @@ def test_the_examples_of_watch_differ_from_the_tested_command_in_the_port_alone(
 def test_ten_own_images_become_a_bundle_by_following_the_readme(at_desk: Path) -> None:
     (recipe,) = blocks(REPO / "README.md", "yaml")
     # Fewer steps and pictures: how much is learnt and kept is another test's business.
-    short = recipe.replace("steps: 120", "steps: 8").replace("scenes: 200", "scenes: 10")
+    short = recipe.replace("steps: 100", "steps: 8").replace("scenes: 200", "scenes: 10")
     Path("my_recipe.yaml").write_text(f"scored: 4\n{short}")
     chain = [line for line in commands(REPO / "README.md") if "my-" in line or "my_" in line]
     export_page = commands(REPO / "docs" / "export.md")[1:]
