@@ -32,6 +32,7 @@ from skyeye_edge.evaluation import (
     CaptionReport,
     ClassItem,
     GroundItem,
+    GroundReport,
     ObjectItem,
     Picture,
     Predictor,
@@ -43,9 +44,11 @@ from skyeye_edge.evaluation import (
     evaluate_ground,
     evaluate_identify,
     evaluate_vqa,
+    plot_reliability,
     score_captions,
     with_references,
 )
+from skyeye_edge.evaluation.reliability import Scored
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.readers import read_annotations
 from skyeye_edge.training.data.synthetic import RESERVED_SEEDS, render_scene
@@ -68,14 +71,18 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="images of each kind")
     parser.add_argument("--scenes", type=int, default=300, metavar="N", help="synthetic scenes")
     parser.add_argument("--split", default="val")
+    parser.add_argument(
+        "--reliability", type=Path, metavar="PNG", help="draw scores of boxes against right ones"
+    )
     parser.add_argument("--only", choices=PARTS)
     args = parser.parse_args()
+    scored: dict[str, Sequence[Scored]] = {}
     parts: dict[str, Callable[[Predictor], dict[str, Any]]] = {
         "captions": lambda p: captions(p, few(read_rsicd(args), args.limit)),
         "ucm": lambda p: ucm(p, few(entries_of(args, "scenes/ucm"), args.limit)),
-        "boxes": lambda p: boxes(p, few(list(box_items(args)), args.limit)),
+        "boxes": lambda p: boxes(p, few(list(box_items(args)), args.limit), scored),
         "objects": lambda p: objects(p, few(list(object_items(args)), args.limit)),
-        "synthetic": lambda p: synthetic(p, args.limit or args.scenes),
+        "synthetic": lambda p: synthetic(p, args.limit or args.scenes, scored),
         "classes": lambda p: classes(p, read_rsicd(args), args.limit),
         "drone": lambda p: drone(p, few(entries_of(args, "drone"), args.limit)),
     }
@@ -85,6 +92,8 @@ def main() -> None:
             began = time.monotonic()
             figures |= parts[name](predictor)
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    if args.reliability:
+        plot_reliability(scored, args.reliability)
     model = args.checkpoint or args.bundle or "packaged"
     print(json.dumps({"benchmark": "evaluate_tiny", "model": Path(model).name, **figures}))
 
@@ -204,12 +213,16 @@ def box_items(args: argparse.Namespace) -> Iterator[GroundItem]:
             yield GroundItem(item.image, size, tuple(unique), tuple(few(missing, ABSENT_PER_IMAGE)))
 
 
-def boxes(predictor: Predictor, items: list[GroundItem]) -> dict[str, Any]:
+def boxes(
+    predictor: Predictor, items: list[GroundItem], scored: dict[str, Sequence[Scored]]
+) -> dict[str, Any]:
     """Real held-out boxes."""
     report = evaluate_ground(predictor, items)
+    scored["real boxes"] = report.scored
     show("real boxes", {"all sizes": report.all_sizes, **report.by_size})
     absent = {"absent": report.absent_called_absent, "present": report.present_called_absent}
     show("real, called absent", absent)
+    show_scores("real", report)
     return {"real_boxes": report.to_json()}
 
 
@@ -232,7 +245,9 @@ def objects(predictor: Predictor, items: list[ObjectItem]) -> dict[str, Any]:
     return {"real_identify": named.to_json(), "real_detect": found.to_json()}
 
 
-def synthetic(predictor: Predictor, number: int) -> dict[str, Any]:
+def synthetic(
+    predictor: Predictor, number: int, scored: dict[str, Sequence[Scored]]
+) -> dict[str, Any]:
     """Scenes of seeds that are never trained on."""
     ground, asked = [], []
     for seed in itertools.islice(itertools.count(RESERVED_SEEDS), number):
@@ -244,6 +259,8 @@ def synthetic(predictor: Predictor, number: int) -> dict[str, Any]:
     show("synthetic boxes", {"all sizes": report.all_sizes, **report.by_size})
     absent = {"absent": report.absent_called_absent, "present": report.present_called_absent}
     show("synthetic, called absent", absent)
+    show_scores("synthetic", report)
+    scored["synthetic boxes"] = report.scored
     show("synthetic questions", {"all kinds": vqa.all_kinds, **vqa.by_kind})
     return {"synthetic_boxes": report.to_json(), "synthetic_vqa": vqa.to_json()}
 
@@ -255,6 +272,12 @@ def classes(predictor: Predictor, found: list[Annotation], limit: int) -> dict[s
     report = evaluate_classes(predictor, items, names)
     show("scene classes", {f"{len(names)} names": report.all_classes})
     return {"scene_classes": report.to_json()}
+
+
+def show_scores(what: str, report: GroundReport) -> None:
+    """Print how far the scores of boxes can be believed."""
+    error = report.calibration_error
+    print(f"{what + ', calibration error (ECE)':34} {error:7.3f}  n {len(report.scored):5}")
 
 
 def show(what: str, shares: dict[str, Share]) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skyeye_edge.cli.options import Commands, add_command
+
+if TYPE_CHECKING:
+    from skyeye_edge.evaluation import CalibrationReport
 
 EXAMPLES = (
     "skyeye-edge export my-checkpoint -o my-bundle",
@@ -36,6 +40,15 @@ def add_parser(commands: Commands) -> None:
         help="GGUF types, such as Q8_0,F32; default Q8_0",
     )
     parser.add_argument(
+        "--calibrate",
+        type=Path,
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help="annotated boxes that were not trained on (JSON Lines or a JSON list; of split val, "
+        "if there is one): scores of boxes and the operating point are fitted on them",
+    )
+    parser.add_argument(
         "--replace", action="store_true", help="put it in the place of an existing bundle"
     )
     parser.set_defaults(run=run)
@@ -49,13 +62,16 @@ def names(text: str) -> tuple[str, ...]:
 def run(args: argparse.Namespace) -> int:
     """`skyeye-edge export`."""
     from skyeye_edge.export import export_bundle
+    from skyeye_edge.training.data.ground_items import read_ground_items
 
+    labelled = read_ground_items(args.calibrate) if args.calibrate else None
     report = export_bundle(
         args.checkpoint,
         args.output,
         vision=args.vision,
         language=args.language,
         replace=args.replace,
+        labelled=labelled,
         tell=(lambda text: None) if args.quiet else (lambda text: print(text, file=sys.stderr)),
     )
     for warning in report.warnings:
@@ -68,4 +84,14 @@ def run(args: argparse.Namespace) -> int:
             f"{row.vision:<8}{row.language:<10}{row.answers:>8}{row.equal:>8}{len(row.ties):>6}"
             f"  {row.visual_tokens:.1e} (visual tokens)"
         )
+    if report.calibration is not None:
+        print_calibration(report.calibration)
     return 0
+
+
+def print_calibration(found: CalibrationReport) -> None:
+    """What scores are worth, and who is called absent."""
+    print(f"calibration: {found.images} images, {found.boxes} boxes, {found.right} of them right")
+    print(f"  expected calibration error   {found.ece_before:.3f} before, {found.ece:.3f} after")
+    print(f"  present phrases found        {100 * found.present_found.rate:.1f} %")
+    print(f"  absent ones called absent    {100 * found.absent_called_absent.rate:.1f} %")

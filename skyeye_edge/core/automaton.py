@@ -24,6 +24,7 @@ from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.core.tasks import Classify, Detect, Ground, Task
 
 TokenIds = npt.NDArray[np.int64]
+_NUMBER = re.compile(rb"([^0-9]*)([0-9]+)([^0-9]*)")
 _Memo = dict[tuple[object, ...], TokenIds]
 
 
@@ -57,6 +58,33 @@ class Vocabulary:
         return first if first in self.encode(piece.decode("utf-8", "replace")) else second
 
     @cached_property
+    def _token_of(self) -> dict[bytes, int]:
+        return dict(zip(*self.sorted_pieces, strict=True))
+
+    @cached_property
+    def _neighbours(self) -> dict[int, TokenIds]:
+        return {}
+
+    def neighbours(self, token: int) -> TokenIds:
+        """`token` and those that write its number one higher or one lower, all else being equal.
+
+        The token alone where its text has no number, or more than one.
+        """
+        found = self._neighbours.get(token)
+        if found is None:
+            found = self._neighbours[token] = np.array(self._near(token), dtype=np.int64)
+        return found
+
+    def _near(self, token: int) -> list[int]:
+        number = _NUMBER.fullmatch(self.pieces[token] or b"")
+        if number is None:
+            return [token]
+        head, digits, tail = number.groups()
+        texts = [b"%b%d%b" % (head, int(digits) + step, tail) for step in (-1, 1)]
+        known = [self._token_of[text] for text in texts if text in self._token_of]
+        return sorted({token, *known})
+
+    @cached_property
     def spans_coordinates(self) -> bool:
         """True if some piece ends one coordinate and begins the next, as `><4` would."""
         return any(piece and re.search(rb"><\d", piece) for piece in self.pieces)
@@ -73,17 +101,19 @@ class Vocabulary:
 
 def task_automaton(task: Task, vocabulary: Vocabulary, spec: ModelSpec) -> Automaton | None:
     """The automaton of a task's answer, shared between questions; None where it is free text."""
+    make = vocabulary._automaton_of
     boxes, absent = (spec.boxes.bins, spec.boxes.min_size), spec.boxes.absent
+    found_from = spec.scores.found_from
     match task:
         case Ground():
-            return vocabulary._automaton_of(("{",), (absent,) if absent else (), "", "", boxes)
+            return make(("{",), (absent,) if absent else (), "", "", boxes, found_from)
         case Detect(name=name):
             opening, head = (f"<p>{name}</p>", " {")
             if absent:
-                return vocabulary._automaton_of((opening + head,), (absent,), "", "<delim>{", boxes)
-            return vocabulary._automaton_of((head,), (), opening, "<delim>{", boxes)
+                return make((opening + head,), (absent,), "", "<delim>{", boxes, found_from)
+            return make((head,), (), opening, "<delim>{", boxes)
         case Classify(names=names):
-            return vocabulary._automaton_of((), names, "", "", boxes)
+            return make((), names, "", "", boxes)
         case _:
             return None
 
@@ -108,6 +138,7 @@ class Automaton:
         prefix: str,
         again: str,
         boxes: tuple[int, int],
+        found_from: float | None = None,
     ) -> None:
         """An automaton for: prefix, then a box word with its box, or one of the last words.
 
@@ -118,6 +149,7 @@ class Automaton:
             prefix: written first, as the tokenizer encodes it; none of its tokens is chosen.
             again: what stands between two boxes, `{` included; empty: one box is all.
             boxes: the largest coordinate, and how far apart the edges of a box are at least.
+            found_from: presence from which an answer is a box; None: the best token decides.
         """
         self._vocabulary = vocabulary
         self._prefix = tuple(vocabulary.encode(prefix)) if prefix else ()
@@ -130,9 +162,11 @@ class Automaton:
             **_word_moves("opening", begin),
             **_word_moves("again", {again: True} if again else {}),
         }
+        self._begin, self._found_from = begin, found_from
         self._final = {_Place("opening", word.encode()) for word, box in begin.items() if not box}
         self._final.add(_Place("again"))
         self._memo: _Memo = {}
+        self._verdicts: dict[_Place, Verdict | None] = {}
 
     def start(self) -> State:
         """The state before the first token."""
@@ -182,6 +216,33 @@ class Automaton:
             found = memo[key] = self._search(place)
         return found
 
+    def _verdict(self, place: _Place) -> Verdict | None:
+        if place.part != "opening":
+            return None
+        if place not in self._verdicts:
+            self._verdicts[place] = self._judge(place)
+        return self._verdicts[place]
+
+    def _judge(self, place: _Place) -> Verdict | None:
+        if len(set(self._begin.values())) == 1:  # boxes only, or no boxes
+            return None
+        pieces, end = self._vocabulary.pieces, self._vocabulary.end
+        outcomes = [
+            {False} if token == end else self._outcomes(self._walk(place, pieces[token] or b""))
+            for token in map(int, self._allowed(place))
+        ]
+        found = np.array([outcome == {True} for outcome in outcomes])
+        absent = np.array([outcome == {False} for outcome in outcomes])
+        if not (found.any() and absent.any()):
+            return None
+        return Verdict(found, absent, self._found_from)
+
+    def _outcomes(self, place: _Place) -> set[bool]:
+        """Whether a box can still follow, and whether none can."""
+        if place.part != "opening":
+            return {True}
+        return {box for word, box in self._begin.items() if word.encode().startswith(place.read)}
+
     def _matters(self, place: _Place) -> tuple[object, ...]:
         if self._vocabulary.spans_coordinates:
             return (place,)
@@ -213,6 +274,42 @@ class Automaton:
         return ids
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """The choice between a box and absent, at the token that makes it."""
+
+    found: npt.NDArray[np.bool_]  # (n,) of the allowed tokens: a box follows
+    absent: npt.NDArray[np.bool_]  # (n,): none does; tokens that are neither leave it open
+    found_from: float | None  # presence from which a box is answered; None: the best token decides
+
+    def presence(self, logits: npt.NDArray[np.float32]) -> float:
+        """Probability of a box, of the tokens that decide; (n,) logits of those allowed."""
+        return float(np.exp(-np.logaddexp(0.0, self._lead(logits))))
+
+    def shifted(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The logits with those of absent moved, so that the best one says what the presence says.
+
+        Moved and not masked, because the distance of the two best ones is what parity calls a tie.
+        """
+        if self.found_from is None:
+            return logits
+        best_found, best_absent = logits[self.found].max(), logits[self.absent].max()
+        with np.errstate(divide="ignore"):
+            bar = np.log(self.found_from) - np.log1p(-self.found_from)
+        shifted: npt.NDArray[np.float32] = logits.copy()
+        shifted[self.absent] += float(self._lead(logits) + bar) - float(best_absent - best_found)
+        return shifted
+
+    def _lead(self, logits: npt.NDArray[np.float32]) -> float:
+        """Logarithm of absent's odds."""
+        return _log_sum(logits[self.absent]) - _log_sum(logits[self.found])
+
+
+def _log_sum(logits: npt.NDArray[np.float32]) -> float:
+    best = float(logits.max())
+    return best + float(np.log(np.exp(logits.astype(np.float64) - best).sum()))
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """A point in an answer; immutable, so that one may be kept while another goes on."""
@@ -232,6 +329,10 @@ class State:
         if self._pending:
             return np.array(self._pending[:1], dtype=np.int64)
         return self._automaton._allowed(self._place)
+
+    def verdict(self) -> Verdict | None:
+        """How the tokens of `allowed()` decide between a box and absent; None: they do not."""
+        return None if self._pending else self._automaton._verdict(self._place)
 
     def advance(self, token: int) -> State:
         """The state after `token`, which is one of `allowed()` and not the end token.

@@ -44,7 +44,7 @@ class Box:
     """Axis-aligned box in pixels of the image that was asked about; x to the right, y down."""
 
     xyxy: XYXY
-    score: float = 1.0  # 0..1, geometric mean over the free coordinate tokens
+    score: float = 1.0  # 0..1, how probable it is that the box is right; see docs/formats.md
 
     def __post_init__(self) -> None:
         check_corners(self.xyxy)

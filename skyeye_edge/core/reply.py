@@ -13,7 +13,7 @@ Stopped = Literal["end", "length"]
 
 @dataclass(frozen=True, slots=True, eq=False)  # eq=False: logits have no single answer to ==
 class Reply:
-    """Generated tokens without the end token; the four tuples have the same length.
+    """Generated tokens without the end token; the tuples have the same length.
 
     When `stopped` is "end" and logits were kept, `logits` has one row more than `ids` has free
     positions if the end token itself was a free choice.
@@ -26,6 +26,10 @@ class Reply:
     stopped: Stopped
     logits: tuple[npt.NDArray[np.float32] | None, ...] | None = None
     """Per position, the end token's included: (V,), -inf where not allowed, None if forced."""
+    nearby: tuple[float, ...] = ()
+    """As `probabilities`, together with the tokens whose number is one higher or one lower."""
+    presence: float | None = None
+    """Probability of a box against absent where that was decided; None: it was not to be."""
 
     @property
     def text(self) -> str:

@@ -8,6 +8,13 @@ from skyeye_edge.evaluation.answers import (
     evaluate_classes,
     evaluate_vqa,
 )
+from skyeye_edge.evaluation.calibration import (
+    CalibrationReport,
+    Judged,
+    fit_scores,
+    judge_boxes,
+    measure_calibration,
+)
 from skyeye_edge.evaluation.captions import (
     CaptionItem,
     CaptionReport,
@@ -36,10 +43,16 @@ from skyeye_edge.evaluation.overview import (
     mean_scores,
 )
 from skyeye_edge.evaluation.predictor import Picture, Predictor
+from skyeye_edge.evaluation.reliability import (
+    expected_calibration_error,
+    plot_reliability,
+    reliability,
+)
 from skyeye_edge.evaluation.shares import Share
 
 __all__ = [
     "OVERVIEW_KINDS",
+    "CalibrationReport",
     "CaptionItem",
     "CaptionReport",
     "CheckedAnswer",
@@ -49,6 +62,7 @@ __all__ = [
     "GroundItem",
     "GroundReport",
     "IdentifyReport",
+    "Judged",
     "KnownImage",
     "Mean",
     "ObjectItem",
@@ -66,8 +80,14 @@ __all__ = [
     "evaluate_ground",
     "evaluate_identify",
     "evaluate_vqa",
+    "expected_calibration_error",
+    "fit_scores",
+    "judge_boxes",
     "mean_scores",
+    "measure_calibration",
     "plain_words",
+    "plot_reliability",
+    "reliability",
     "rouge_l",
     "score_captions",
     "with_references",

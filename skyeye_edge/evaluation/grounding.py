@@ -11,6 +11,7 @@ from skyeye_edge.core.boxes import XYXY, Size
 from skyeye_edge.core.results import GroundResult
 from skyeye_edge.core.tasks import Ground
 from skyeye_edge.evaluation.predictor import Picture, Predictor
+from skyeye_edge.evaluation.reliability import Scored, expected_calibration_error
 from skyeye_edge.evaluation.shares import Share, share
 
 ENOUGH = 0.5  # intersection over union of a box that counts as right
@@ -38,6 +39,12 @@ class GroundReport:
     present_called_absent: Share
     absent_called_absent: Share
     unreadable: int  # answers without a box that do not say "absent" either
+    scored: tuple[Scored, ...] = ()  # of every box that was given: its score, and if it is right
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error of the scores of all boxes, absent phrases' included."""
+        return expected_calibration_error(self.scored)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -48,6 +55,8 @@ class GroundReport:
             "present_called_absent": self.present_called_absent.to_json(),
             "absent_called_absent": self.absent_called_absent.to_json(),
             "unreadable": self.unreadable,
+            "boxes": len(self.scored),
+            "calibration_error": round(self.calibration_error, 4) if self.scored else None,
         }
 
 
@@ -76,6 +85,14 @@ def evaluate_ground(predictor: Predictor, items: Iterable[GroundItem]) -> Ground
         unreadable=sum(
             result.outcome in ("cut", "unreadable")
             for result in (*absent, *(result for _, _, result in present))
+        ),
+        scored=(
+            *(
+                (found.boxes[0].score, value >= ENOUGH)
+                for value, _, found in present
+                if found.boxes
+            ),
+            *((found.boxes[0].score, False) for found in absent if found.boxes),
         ),
     )
 

@@ -6,14 +6,17 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyeye_edge.core.errors import needs
 from skyeye_edge.core.frame import Frame
-from skyeye_edge.core.manifest import MANIFEST_NAME, write_manifest
+from skyeye_edge.core.manifest import MANIFEST_NAME, Manifest, write_manifest
+from skyeye_edge.core.scores import ScoreSpec
+from skyeye_edge.evaluation import CalibrationReport, GroundItem
+from skyeye_edge.export.calibration import calibrate
 from skyeye_edge.export.description import describe
 from skyeye_edge.export.language import (
     check_language_variants,
@@ -51,6 +54,7 @@ class ExportReport:
     files: tuple[ExportedFile, ...]
     parity: tuple[ParityRow, ...]
     warnings: tuple[str, ...]
+    calibration: CalibrationReport | None = None  # where scores were fitted
 
 
 def export_bundle(
@@ -61,6 +65,7 @@ def export_bundle(
     language: Sequence[str] = ("Q8_0",),
     replace: bool = False,
     frames: Sequence[Frame] | None = None,
+    labelled: Sequence[GroundItem] | None = None,
     tell: Callable[[str], None] = log.info,
 ) -> ExportReport:
     """Export a merged checkpoint into a bundle, and measure how well the two agree.
@@ -75,11 +80,14 @@ def export_bundle(
         language: GGUF types by libllama's names, such as Q8_0, F16, Q4_K_M or F32.
         replace: exchange a bundle that stands at `target`.
         frames: what parity is measured on; without them, 16 of the packaged demo clip.
+        labelled: images with boxes, not trained on, to fit the scores of boxes and the operating
+            point on; without them, the bundle says about scores what the checkpoint says.
         tell: hears what is being done.
 
     Raises:
         CheckpointError: the checkpoint is missing, damaged or of another architecture.
-        InputError: the target exists or cannot be written, or a variant is not known.
+        InputError: the target exists or cannot be written, a variant is not known, or `labelled`
+            is too little to calibrate with.
         BundleError: writing failed, for example because the disk is full.
         BackendError: libllama or ONNX Runtime cannot do what was asked.
     """
@@ -95,13 +103,30 @@ def export_bundle(
         for name in COPIED:
             if (checkpoint / name).is_file():
                 shutil.copyfile(checkpoint / name, folder / name)
-        manifest = partial(describe, model.info, model.spec, checkpoint, folder, visions, types)
+        manifest = partial(_manifest, model, checkpoint, folder, visions, types)
+        calibration = None
+        if labelled is not None:
+            scores, calibration = calibrate(folder, manifest(), labelled, tell)
+            _take_scores(model, scores, calibration)
         write_manifest(manifest(), folder / MANIFEST_NAME)  # a draft, for the runtime to open
         rows = _measure(model, folder, frames, visions, types, tell)
         write_manifest(manifest(), folder / MANIFEST_NAME)
         files = tuple(_listed(path) for path in sorted(folder.iterdir()))
     tell(f"written: {target}")
-    return ExportReport(target, files, rows, (*warnings, *_disagreements(rows)))
+    return ExportReport(target, files, rows, (*warnings, *_disagreements(rows)), calibration)
+
+
+def _manifest(
+    model: SkyEyeModel, checkpoint: Path, folder: Path, visions: Sequence[str], types: Sequence[str]
+) -> Manifest:
+    return describe(model.info, model.spec, checkpoint, folder, visions, types)
+
+
+def _take_scores(model: SkyEyeModel, scores: ScoreSpec, report: CalibrationReport) -> None:
+    """The model in memory too, so that parity compares what is shipped."""
+    provenance = {**model.info.provenance, "calibration": report.to_json()}
+    model.info = replace(model.info, provenance=provenance)
+    model.spec = replace(model.spec, scores=scores)
 
 
 def _write_weights(

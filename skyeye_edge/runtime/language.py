@@ -8,18 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from skyeye_edge.core.automaton import Automaton, State, Vocabulary
+from skyeye_edge.core.automaton import Automaton, Vocabulary
+from skyeye_edge.core.choice import Choice, Draft, Pick, choose
 from skyeye_edge.core.errors import BackendError, InputError
 from skyeye_edge.core.preprocess import VisualTokens
 from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text
-from skyeye_edge.core.reply import Reply, Stopped
+from skyeye_edge.core.reply import Reply
 from skyeye_edge.runtime.libllama import (
     UNKNOWN,
     ContextOptions,
@@ -61,34 +62,6 @@ class Request:
                 f"max_tokens {self.max_tokens}, temperature {self.temperature}: "
                 "give at least 1 token and a temperature of 0 or more"
             )
-
-
-@dataclass(slots=True)
-class _Answer:
-    """A reply under construction."""
-
-    keep_logits: bool
-    ids: list[int] = field(default_factory=list)
-    probabilities: list[float] = field(default_factory=list)
-    free: list[bool] = field(default_factory=list)
-    logits: list[npt.NDArray[np.float32] | None] = field(default_factory=list)
-
-    def add(self, token: int, probability: float, free: bool) -> None:
-        self.ids.append(token)
-        self.probabilities.append(probability)
-        self.free.append(free)
-
-    def keep(
-        self, logits: npt.NDArray[np.float32] | None, allowed: npt.NDArray[np.int64] | None
-    ) -> None:
-        if not self.keep_logits:
-            return
-        if logits is None or allowed is None:
-            self.logits.append(None if logits is None else logits.copy())
-            return
-        kept = np.full_like(logits, -np.inf)
-        kept[allowed] = logits[allowed]
-        self.logits.append(kept)
 
 
 class LanguageModel:
@@ -138,8 +111,7 @@ class LanguageModel:
         limit = min(request.max_tokens, self.context - length)
         with self.cache.sequence(prompt) as (live, logits):
             prefilled = time.perf_counter()
-            choose = _Chooser(request, is_cancelled)
-            reply = self._continue(live, logits, request, choose, limit)
+            reply = self._continue(live, logits, request, is_cancelled, limit)
         self.seconds["prefill"] += prefilled - started
         self.seconds["generate"] += time.perf_counter() - prefilled
         return reply
@@ -168,65 +140,37 @@ class LanguageModel:
         return [run for run in (*runs, TokenRun(tuple(tokens))) if len(run)]
 
     def _continue(
-        self, live: LiveSequence, logits: Logits, request: Request, choose: _Chooser, limit: int
-    ) -> Reply:
-        if request.automaton is not None:
-            start = request.automaton.start()
-            return self._constrained(live, logits, request, choose, start, limit)
-        answer = _Answer(request.keep_logits)
-        while True:
-            token, probability = choose(logits)
-            answer.keep(logits, None)
-            if token == self._model.end:
-                return self._reply(answer, "end")
-            answer.add(token, probability, True)
-            if len(answer.ids) == limit:
-                return self._reply(answer, "length")
-            logits = live.append_token(token)
-
-    def _constrained(
         self,
         live: LiveSequence,
         logits: Logits,
         request: Request,
-        choose: _Chooser,
-        state: State,
+        is_cancelled: Callable[[], bool],
         limit: int,
     ) -> Reply:
-        """As above under an automaton; runs of forced tokens are computed in one go."""
-        answer = _Answer(request.keep_logits)
+        """Token after token; under an automaton, runs of forced ones are computed in one go."""
+        state = request.automaton.start() if request.automaton else None
+        draft = Draft(self.vocabulary, request.keep_logits)
+        pick = _chance(request)
         waiting: list[int] = []  # chosen, but not computed yet
         while True:
-            allowed = state.allowed()
-            forced = len(allowed) == 1
-            if not forced and waiting:
-                logits = live.append_tokens(waiting)
-                waiting = []
-            if forced:
-                token, probability = int(allowed[0]), 1.0
-                answer.keep(None, None)
+            allowed = state.allowed() if state else None
+            if allowed is not None and len(allowed) == 1:
+                choice = Choice(int(allowed[0]))
             else:
-                index, probability = choose(logits[allowed])
-                token = int(allowed[index])
-                answer.keep(logits, allowed)
-            if token == self._model.end:
-                return self._reply(answer, "end")
-            answer.add(token, probability, not forced)
-            if len(answer.ids) == limit:
-                return self._reply(answer, "length")
-            waiting.append(token)
-            state = state.advance(token)
-
-    def _reply(self, answer: _Answer, stopped: Stopped) -> Reply:
-        pieces = self._model.pieces
-        return Reply(
-            ids=tuple(answer.ids),
-            pieces=tuple(pieces[token] or b"" for token in answer.ids),
-            probabilities=tuple(answer.probabilities),
-            free=tuple(answer.free),
-            stopped=stopped,
-            logits=tuple(answer.logits) if answer.keep_logits else None,
-        )
+                if is_cancelled():
+                    raise CancelledError
+                if waiting:
+                    one = len(waiting) == 1  # the usual case has a quick way
+                    logits = live.append_token(*waiting) if one else live.append_tokens(waiting)
+                    waiting = []
+                choice = choose(logits, self.vocabulary, state, pick)
+            draft.note(choice)
+            if choice.token == self._model.end:
+                return draft.reply("end")
+            if draft.add(choice) == limit:
+                return draft.reply("length")
+            waiting.append(choice.token)
+            state = state.advance(choice.token) if state else None
 
     def close(self) -> None:
         """Free context and weights, in this order. Closing twice is fine."""
@@ -234,22 +178,14 @@ class LanguageModel:
         self._model.close()
 
 
-class _Chooser:
-    """Picks a token while somebody waits for it: the best one, or with a temperature by chance."""
+def _chance(request: Request) -> Pick | None:
+    """What picks tokens by chance at the request's temperature; None: always the best."""
+    if not request.temperature:
+        return None
+    random = np.random.default_rng(request.seed)
 
-    def __init__(self, request: Request, is_cancelled: Callable[[], bool]) -> None:
-        self._is_cancelled = is_cancelled
-        self._temperature = request.temperature
-        self._chance = np.random.default_rng(request.seed) if request.temperature > 0 else None
+    def pick(logits: npt.NDArray[np.float32]) -> int:
+        chances = np.exp((logits - logits.max()) / request.temperature).astype(np.float64)
+        return int(random.choice(len(chances), p=chances / chances.sum()))
 
-    def __call__(self, logits: npt.NDArray[np.float32]) -> tuple[int, float]:
-        """Index into `logits`, and its probability (at temperature 1, whatever chose it)."""
-        if self._is_cancelled():
-            raise CancelledError
-        best = int(logits.argmax())
-        weights = np.exp(logits - logits[best])
-        if self._chance is None:
-            return best, float(1.0 / weights.sum())
-        chances = np.exp((logits - logits[best]) / self._temperature).astype(np.float64)
-        index = int(self._chance.choice(len(chances), p=chances / chances.sum()))
-        return index, float(weights[index] / weights.sum())
+    return pick

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,12 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from skyeye_edge.core.automaton import Automaton, Vocabulary, task_automaton
+from skyeye_edge.core.choice import Choice, Draft, Logits, choose
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.preprocess import VisualTokens, preprocess
 from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, Turn, build_prompt
-from skyeye_edge.core.reply import Reply, Stopped
+from skyeye_edge.core.reply import Reply
 from skyeye_edge.core.results import TaskResult, parse_reply
 from skyeye_edge.core.tasks import ONE_FRAME_TASKS, Task, max_tokens, task_name
 from skyeye_edge.training.data.collate import IMAGE, Tokenizer
@@ -32,7 +32,6 @@ from skyeye_edge.training.model.skyeye import SkyEyeModel
 
 Picture = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8] | Frame
 Pictures = Picture | Sequence[Picture]  # one image, or the frames of a clip
-Logits = npt.NDArray[np.float32]
 
 
 class CheckpointPredictor:
@@ -167,26 +166,24 @@ class CheckpointPredictor:
     ) -> Reply:
         """The best allowed token after the other; runs of forced ones are computed in one go."""
         state = automaton.start() if automaton else None
-        answer = _Answer()
+        draft = Draft(self.vocabulary, keep_logits)
         waiting: list[int] = []  # chosen, but not computed yet
         while True:
             allowed = state.allowed() if state else None
-            forced = allowed is not None and len(allowed) == 1
-            if forced:
-                token, probability, kept = int(allowed[0]), 1.0, None  # type: ignore[index]
+            if allowed is not None and len(allowed) == 1:
+                choice = Choice(int(allowed[0]))
             else:
                 if waiting:
                     embedded = self.model.embed(self._tensor(waiting), _NO_IMAGES)
                     logits, waiting = live.append(embedded), []
-                token, probability, kept = _choose(logits, allowed)
-            answer.logits.append(kept)
-            if token == self.vocabulary.end:
-                return answer.reply(self.vocabulary, "end", keep_logits)
-            answer.add(token, probability, not forced)
-            if len(answer.ids) == limit:
-                return answer.reply(self.vocabulary, "length", keep_logits)
-            waiting.append(token)
-            state = state.advance(token) if state else None
+                choice = choose(logits, self.vocabulary, state)
+            draft.note(choice)
+            if choice.token == self.vocabulary.end:
+                return draft.reply("end")
+            if draft.add(choice) == limit:
+                return draft.reply("length")
+            waiting.append(choice.token)
+            state = state.advance(choice.token) if state else None
 
 
 _NO_IMAGES = torch.zeros(0, 0, 0)
@@ -207,44 +204,6 @@ class _Live:
         self._cache = output.past_key_values
         logits: Logits = output.logits[0, -1].float().cpu().numpy()
         return logits
-
-
-@dataclass(slots=True)
-class _Answer:
-    """A reply under construction."""
-
-    ids: list[int] = field(default_factory=list)
-    probabilities: list[float] = field(default_factory=list)
-    free: list[bool] = field(default_factory=list)
-    logits: list[Logits | None] = field(default_factory=list)
-
-    def add(self, token: int, probability: float, free: bool) -> None:
-        self.ids.append(token)
-        self.probabilities.append(probability)
-        self.free.append(free)
-
-    def reply(self, vocabulary: Vocabulary, stopped: Stopped, keep_logits: bool) -> Reply:
-        return Reply(
-            ids=tuple(self.ids),
-            pieces=tuple(vocabulary.pieces[token] or b"" for token in self.ids),
-            probabilities=tuple(self.probabilities),
-            free=tuple(self.free),
-            stopped=stopped,
-            logits=tuple(self.logits) if keep_logits else None,
-        )
-
-
-def _choose(logits: Logits, allowed: npt.NDArray[np.int64] | None) -> tuple[int, float, Logits]:
-    """The best allowed token, its probability among them, and scores with -inf elsewhere."""
-    if allowed is None:
-        token, scores, kept = int(logits.argmax()), logits, logits
-    else:
-        scores = logits[allowed]
-        token = int(allowed[scores.argmax()])
-        kept = np.full_like(logits, -np.inf)
-        kept[allowed] = scores
-    probability = float(1.0 / np.exp(scores - scores.max()).sum())
-    return token, probability, kept
 
 
 def build_vocabulary(tokenizer: Tokenizer, rows: int) -> Vocabulary:

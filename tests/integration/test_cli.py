@@ -430,6 +430,8 @@ def test_bundle_show_says_licence_variants_and_memory(
     out = capsys.readouterr().out
     for word in ("commercial use", "NOT ALLOWED", "MiB", "runs on a CPU", "llm.q8_0.gguf"):
         assert word in out
+    assert "caption, describe, classify, ground, identify, ask\n" in out
+    assert "1 at most in a clip" in out
 
 
 def test_doctor_names_backends_and_the_packaged_model(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import llama_cpp
@@ -19,12 +20,14 @@ import skyeye_edge as sky
 from skyeye_edge.core.bundle import verify_bundle
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.results import TaskResult
+from skyeye_edge.evaluation import GroundItem, evaluate_ground
 from skyeye_edge.export import ExportReport, export_bundle
 from skyeye_edge.export.parity import parity_tasks
 from skyeye_edge.training.data.synthetic import render_scene
 from skyeye_edge.training.predictor import CheckpointPredictor
 
 SEEDS = range(1_000_000, 1_000_006)  # never trained on
+LABELLED = range(1_000_200, 1_000_240)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +43,22 @@ def frames() -> list[Frame]:
 
 
 @pytest.fixture(scope="module")
+def labelled() -> list[GroundItem]:
+    scenes = [render_scene(seed) for seed in LABELLED]
+    return [
+        GroundItem(
+            np.asarray(scene.image), scene.image.size, tuple(scene.phrases), tuple(scene.absent)
+        )
+        for scene in scenes
+    ]
+
+
+@pytest.fixture(scope="module")
 def report(
-    checkpoint: Path, frames: list[Frame], tmp_path_factory: pytest.TempPathFactory
+    checkpoint: Path,
+    frames: list[Frame],
+    labelled: list[GroundItem],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> ExportReport:
     return export_bundle(
         checkpoint,
@@ -49,6 +66,7 @@ def report(
         vision=["fp32", "int8"],
         language=["F32", "Q8_0"],
         frames=frames,
+        labelled=labelled,
     )
 
 
@@ -87,7 +105,9 @@ def test_the_public_ways_to_ask_give_the_same_tokens(
     with sky.load(report.bundle, strict=True) as model:
         found = tokens(model.run(frame, tasks))
 
-    expected = tokens(CheckpointPredictor(checkpoint).run(frame, tasks))
+    predictor = CheckpointPredictor(checkpoint)
+    predictor.spec = sky.open_bundle(report.bundle).spec  # its operating point was fitted at export
+    expected = tokens(predictor.run(frame, tasks))
     kept = [number for number in range(len(tasks)) if number not in is_tie]
     assert [found[number] for number in kept] == [expected[number] for number in kept]
 
@@ -104,8 +124,43 @@ def test_the_packaged_bundle_is_the_export_of_the_tracked_checkpoint(
     packaged, exported = verify_bundle(tiny_bundle).manifest, verify_bundle(report.bundle).manifest
 
     assert packaged.provenance["checkpoint_sha256"] == exported.provenance["checkpoint_sha256"]
-    assert (packaged.spec, packaged.tasks) == (exported.spec, exported.tasks)
+    assert replace(packaged.spec, scores=exported.spec.scores) == exported.spec
+    assert packaged.tasks == exported.tasks
     assert packaged.one_by_one == exported.one_by_one == ("int8",)
+
+
+def test_scores_of_an_exported_bundle_are_fitted_on_labelled_images(
+    report: ExportReport, labelled: list[GroundItem]
+) -> None:
+    manifest = verify_bundle(report.bundle).manifest
+    calibration = report.calibration
+
+    assert calibration is not None
+    assert manifest.spec.scores.calibration
+    assert manifest.spec.scores.found_from is not None
+    assert calibration.images == len(labelled)
+    assert calibration.ece < calibration.ece_before
+    assert manifest.provenance["calibration"] == json.loads(json.dumps(calibration.to_json()))
+    with sky.load(report.bundle) as model:
+        found = evaluate_ground(model, labelled)
+    assert found.calibration_error < 0.1
+    assert len(found.scored) == calibration.boxes
+
+
+def test_the_checkpoint_scores_boxes_as_the_strict_bundle_does(
+    checkpoint: Path, report: ExportReport, labelled: list[GroundItem]
+) -> None:
+    item = labelled[0]
+    tasks = [sky.Ground(words) for words, _ in item.present[:4]]
+    predictor = CheckpointPredictor(checkpoint)
+    predictor.spec = sky.open_bundle(report.bundle).spec
+
+    with sky.load(report.bundle, strict=True) as model:
+        ours = model.run(item.image, tasks)
+    theirs = predictor.run(item.image, tasks)
+
+    assert [a.outcome for a in ours] == [b.outcome for b in theirs]
+    assert [a.score for a in ours] == pytest.approx([b.score for b in theirs], abs=1e-3)
 
 
 def test_llama_cpps_own_class_cuts_captions_as_sentencepiece_does(

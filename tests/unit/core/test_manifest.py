@@ -55,7 +55,12 @@ triples = st.tuples(*[st.floats(0.1, 1)] * 3)
             BoxSpec, st.integers(1, 1000), st.sampled_from(["rounded", "truncated"]), st.text("ab")
         ),
         st.integers(1, 10**6),
-        st.builds(ScoreSpec, st.floats(0, 1)),
+        st.builds(
+            ScoreSpec,
+            st.floats(0, 1),
+            st.sampled_from([(), ((0.0, 0.0), (0.5, 0.25), (1.0, 1.0))]),
+            st.none() | st.floats(0, 1, exclude_max=True),
+        ),
         st.integers(0, 64),
     ),
     files=st.dictionaries(names, entries, min_size=1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -124,10 +125,10 @@ def test_the_known_name_is_skipped_whatever_it_looks_like() -> None:
         ("<p><1> 2> é</p>".encode(), 0.1, True), (b" {<1><2><3>", 1.0, False), (b"<4>}", 0.5, True),
     ]), SIZE, BOXES)  # fmt: skip
 
-    assert [box.score for box in result.boxes] == [0.5]  # type: ignore[union-attr]  # a DetectResult
+    assert [box.score for box in result.boxes] == [0.5 ** (1 / 4)]  # type: ignore[union-attr]  # a DetectResult
 
 
-def test_a_box_score_is_the_geometric_mean_of_its_free_coordinates() -> None:
+def test_a_box_score_is_the_geometric_mean_of_its_edges() -> None:
     tokens = [
         (b" {", 0.3, True), (b"<", 1.0, False), (b"1", 0.9, True), (b"0", 0.8, True),
         (b"><", 0.7, True), (b"2", 1.0, False), (b">", 0.6, True), (b"<", 0.01, True),
@@ -136,9 +137,50 @@ def test_a_box_score_is_the_geometric_mean_of_its_free_coordinates() -> None:
 
     result = parse_reply(Ground("a boat"), spelt(tokens), SIZE, BOXES)
 
-    expected = math.prod([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]) ** (1 / 6)
+    expected = math.prod([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]) ** (1 / 4)
     assert result.score == pytest.approx(expected)
     assert result.boxes[0].score == pytest.approx(expected)  # type: ignore[union-attr]
+
+
+def test_the_bins_beside_the_chosen_ones_count_as_right() -> None:
+    pieces = (b"{", b"<1>", b"<2>", b"<3", b"0", b">", b"<40>", b"}")
+    chosen = (1.0, 0.3, 0.4, 0.9, 0.2, 0.8, 1.0, 1.0)
+    nearby = (1.0, 0.5, 0.6, 0.95, 0.7, 0.8, 1.0, 1.0)
+    free = (False, True, True, True, True, True, False, False)
+    reply = Reply(tuple(range(8)), pieces, chosen, free, "end", nearby=nearby)
+
+    result = parse_reply(Ground("a boat"), reply, SIZE, BOXES)
+
+    # of a number in several tokens, neighbours are told by its last digit
+    assert result.score == pytest.approx((0.5 * 0.6 * (0.9 * 0.7 * 0.8)) ** (1 / 4))
+
+
+def test_a_box_that_may_well_be_absent_has_a_low_score() -> None:
+    reply = replace(spelt([(b"{<1><2><3><4>}", 0.81**2, True)]), presence=0.5)
+
+    result = parse_reply(Ground("a boat"), reply, SIZE, BOXES)
+
+    assert result.score == pytest.approx(0.5 * 0.9)
+
+
+def test_the_score_of_absent_is_that_nothing_is_there() -> None:
+    reply = replace(said(ABSENT), presence=0.25)
+
+    result = parse_reply(Ground("a boat"), reply, SIZE, BOXES)
+
+    assert (result.outcome, result.score) == ("absent", 0.75)
+
+
+def test_scores_go_through_the_models_table() -> None:
+    table = ScoreSpec(calibration=((0.1, 0.2), (0.5, 0.6), (0.6, 0.6)))
+
+    def score(raw: float) -> float:
+        reply = spelt([(b"{<1><2><3><4>}", raw**4, True)])
+        return parse_reply(Ground("a boat"), reply, SIZE, BOXES, table).score
+
+    found = [score(raw) for raw in (0.01, 0.1, 0.3, 0.55, 0.9)]
+
+    assert found == pytest.approx([0.2, 0.2, 0.4, 0.6, 0.6])
 
 
 def test_a_box_without_a_free_coordinate_is_certain() -> None:
@@ -147,22 +189,23 @@ def test_a_box_without_a_free_coordinate_is_certain() -> None:
     assert result.score == 1.0
 
 
-def test_each_detected_box_has_its_own_score() -> None:
+def test_each_detected_box_has_its_own_score_and_the_best_one_is_the_results() -> None:
     tokens = [
-        (b"<p>car</p> {", 0.1, True), (b"<1><2><3><4>", 0.81, True), (b"}<delim>{", 0.1, True),
-        (b"<5><6><7><8>", 0.25, True), (b"}", 0.1, True),
+        (b"<p>car</p> {", 0.1, True), (b"<1><2><3><4>", 0.25**4, True), (b"}<delim>{", 0.1, True),
+        (b"<5><6><7><8>", 0.8**4, True), (b"}", 0.1, True),
     ]  # fmt: skip
 
     result = parse_reply(Detect("car"), spelt(tokens), SIZE, BOXES)
 
-    assert [box.score for box in result.boxes] == pytest.approx([0.81, 0.25])  # type: ignore[union-attr]
-    assert result.score == pytest.approx(0.45)
+    assert [box.score for box in result.boxes] == pytest.approx([0.25, 0.8])  # type: ignore[union-attr]
+    assert result.score == pytest.approx(0.8)
 
 
 def scored(*scores: float) -> Reply:
     """A detection of cars with boxes of these scores."""
     boxes = [
-        [(b"{", 1.0, False), (b"<1><2><3><4>", score, True), (b"}", 1.0, False)] for score in scores
+        [(b"{", 1.0, False), (b"<1><2><3><4>", score**4, True), (b"}", 1.0, False)]
+        for score in scores
     ]
     between = [(b"<delim>", 1.0, False)]
     joined = [token for box in boxes for token in (*between, *box)][1:]
@@ -170,7 +213,7 @@ def scored(*scores: float) -> Reply:
 
 
 def test_a_box_below_the_least_score_is_uncertain_and_not_absent() -> None:
-    reply = spelt([(b"{<1><2><3><4>}", 0.25, True)])
+    reply = spelt([(b"{<1><2><3><4>}", 0.25**4, True)])
 
     result = parse_reply(Ground("a boat"), reply, SIZE, BOXES, ScoreSpec(min_score=0.3))
 
@@ -180,7 +223,7 @@ def test_a_box_below_the_least_score_is_uncertain_and_not_absent() -> None:
 
 
 def test_a_box_of_just_the_least_score_is_found() -> None:
-    reply = spelt([(b"{<1><2><3><4>}", 0.25, True)])
+    reply = spelt([(b"{<1><2><3><4>}", 0.25**4, True)])
 
     result = parse_reply(Ground("a boat"), reply, SIZE, BOXES, ScoreSpec(min_score=0.25))
 
@@ -189,7 +232,9 @@ def test_a_box_of_just_the_least_score_is_found() -> None:
 
 @pytest.mark.parametrize("task", [Ground("a boat", 0.2), Detect("car", 0.2)], ids=str)
 def test_a_task_may_state_another_least_score_than_the_model(task: Task) -> None:
-    reply = scored(0.25) if isinstance(task, Detect) else spelt([(b"{<1><2><3><4>}", 0.25, True)])
+    reply = (
+        scored(0.25) if isinstance(task, Detect) else spelt([(b"{<1><2><3><4>}", 0.25**4, True)])
+    )
 
     result = parse_reply(task, reply, SIZE, BOXES, ScoreSpec(min_score=0.9))
 
@@ -206,7 +251,8 @@ def test_a_detection_keeps_the_boxes_that_are_certain_enough(
     result = parse_reply(Detect("car", least), scored(0.8, 0.25), SIZE, BOXES)
 
     assert isinstance(result, DetectResult)
-    assert (result.outcome, [box.score for box in result.boxes]) == (outcome, kept)
+    assert result.outcome == outcome
+    assert [box.score for box in result.boxes] == pytest.approx(kept)
 
 
 def test_nothing_there_stays_absent_whatever_the_least_score_is() -> None:
@@ -397,7 +443,11 @@ def test_other_brackets_are_words(text: str) -> None:
 
 
 def test_a_phrase_keeps_only_the_boxes_that_are_certain_enough() -> None:
-    tokens = [(b"<p>a car</p> {", 1.0, False), (b"<1><2><3><4>", 0.25, True), (b"} here", 1, False)]
+    tokens = [
+        (b"<p>a car</p> {", 1.0, False),
+        (b"<1><2><3><4>", 0.25**4, True),
+        (b"} here", 1, False),
+    ]
 
     result = parse_reply(Ask("where?"), spelt(tokens), SIZE, BOXES, ScoreSpec(min_score=0.5))
 

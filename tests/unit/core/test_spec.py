@@ -17,7 +17,7 @@ SPEC = ModelSpec(
     PromptSpec(train_form="train"),
     BoxSpec(bins=1000, labels="truncated"),
     context=4096,
-    scores=ScoreSpec(min_score=0.25),
+    scores=ScoreSpec(0.25, ((0.1, 0.0), (0.5, 0.9), (0.75, 0.9)), 0.375),
     frames=8,
 )
 
@@ -78,6 +78,26 @@ def test_what_is_not_said_is_not_written() -> None:
 def test_a_least_score_that_no_score_can_reach_is_refused(values: Any) -> None:
     with pytest.raises(InputError):
         ModelSpec.from_json(SPEC.to_json() | {"min_score": values})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"calibration": {"box": [[0.1, 0.2], [0.1, 0.3]]}},
+        {"calibration": {"box": [[0.1, 0.3], [0.2, 0.2]]}},
+        {"calibration": {"box": [[0.1, 0.3], [0.2, 1.1]]}},
+        {"calibration": {"box": [[0.1, 0.3, 0.4]]}},
+        {"calibration": [[0.1, 0.3]]},
+        {"operating_point": {"found": 1.0}},
+        {"operating_point": {"found": -0.1}},
+        {"operating_point": {"found": "half"}},
+        {"operating_point": 0.5},
+    ],
+    ids=str,
+)
+def test_scores_that_could_not_be_meant_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        ModelSpec.from_json(SPEC.to_json() | values)
 
 
 def test_a_model_refuses_more_frames_than_it_was_trained_on() -> None:
