@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skyeye_edge.runtime.chat import Chat
     from skyeye_edge.runtime.engine import Answer, Question
-    from skyeye_edge.runtime.frames import as_frame
     from skyeye_edge.runtime.libllama import quantise_gguf
     from skyeye_edge.runtime.machine import versions
     from skyeye_edge.runtime.model import Model, load
@@ -27,7 +26,6 @@ _HOMES = {
     "Push": "sources.push",
     "Question": "engine",
     "Stream": "stream",
-    "as_frame": "frames",
     "load": "model",
     "quantise_gguf": "libllama",
     "versions": "machine",
@@ -41,7 +39,6 @@ __all__ = [
     "Push",
     "Question",
     "Stream",
-    "as_frame",
     "load",
     "quantise_gguf",
     "versions",

@@ -25,6 +25,7 @@ from skyeye_edge.core.boxes import XYXY, Box
 from skyeye_edge.core.bundle import Bundle, open_bundle
 from skyeye_edge.core.errors import BackendError, InputError
 from skyeye_edge.core.frame import Frame
+from skyeye_edge.core.images import ImageLike, as_frame, as_frames
 from skyeye_edge.core.install import pip
 from skyeye_edge.core.memory import LARGE_GGUF, remembered_prompts
 from skyeye_edge.core.preprocess import VisualTokens
@@ -53,7 +54,6 @@ from skyeye_edge.core.tasks import (
     with_min_score,
 )
 from skyeye_edge.runtime.engine import Answer, Engine, Question
-from skyeye_edge.runtime.frames import ImageLike, as_frame, as_frames
 from skyeye_edge.runtime.language import LanguageModel
 from skyeye_edge.runtime.libllama import ContextOptions, can_use_gpu
 from skyeye_edge.runtime.machine import cores

@@ -22,9 +22,10 @@ from PIL import Image
 
 import skyeye_edge as sky
 from skyeye_edge.core.events import AnswerEvent
+from skyeye_edge.core.images import as_frame
 from skyeye_edge.core.results import ClassifyResult, DetectResult, GroundResult, TextResult
 from skyeye_edge.core.tasks import task_entry
-from skyeye_edge.runtime import Question, as_frame
+from skyeye_edge.runtime import Question
 
 NAMES = ("harbour", "farmland", "airport")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from skyeye_edge.core.errors import InputError, MediaError
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
-from skyeye_edge.runtime.frames import as_frame
+from skyeye_edge.core.images import as_frame
 from skyeye_edge.runtime.sources.source import Item
 from skyeye_edge.runtime.sources.timing import Sampler
 

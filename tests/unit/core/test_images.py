@@ -12,7 +12,7 @@ from PIL import Image
 
 from skyeye_edge.core.errors import InputError, MediaError
 from skyeye_edge.core.frame import Frame
-from skyeye_edge.runtime.frames import as_frame, as_frames
+from skyeye_edge.core.images import as_frame, as_frames
 
 RED = (255, 0, 0)
 
