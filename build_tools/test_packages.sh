@@ -1,6 +1,7 @@
 #!/bin/sh
-# Programs of the system that some tests compare with or send from: ffprobe, and GStreamer's RTSP
-# server. Never fails: where they cannot be installed, those tests are skipped and say why.
+# Programs of the system that some tests compare with or send from: ffprobe, GStreamer's RTSP server,
+# and a font with Hebrew letters. Never fails: where they cannot be installed, those tests are skipped
+# and say why.
 have() {
     command -v ffprobe >/dev/null &&
         /usr/bin/python3 -c "import gi; gi.require_version('GstRtspServer', '1.0')" 2>/dev/null
@@ -21,5 +22,6 @@ timeout 120 apt-get update -q >"$log" 2>&1 || skip "apt-get update failed ($(tai
 timeout 600 apt-get install -q -y --no-install-recommends \
     ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base \
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
+    fontconfig fonts-dejavu-core \
     >"$log" 2>&1 </dev/null || skip "apt-get install failed ($(tail -n 1 "$log"))"
 have || skip "installed, but they do not start"

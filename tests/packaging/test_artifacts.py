@@ -58,6 +58,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
     [
         "py.typed",
         "assets/demo.mp4",
+        "assets/fonts/wqy-microhei.ttc",
+        "assets/fonts/LICENSE",
         "assets/skyeye-tiny/manifest.json",
         "assets/skyeye-tiny/LICENSE",
         "assets/skyeye-tiny/MODEL_CARD.md",
