@@ -45,6 +45,7 @@ class Box:
 
     xyxy: XYXY
     score: float = 1.0  # 0..1, how probable it is that the box is right; see docs/formats.md
+    label: str = ""  # what it is a box of; a result fills in its phrase or name
 
     def __post_init__(self) -> None:
         check_corners(self.xyxy)

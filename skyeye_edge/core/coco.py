@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from skyeye_edge.core.answers import TaskResult
 from skyeye_edge.core.arguments import as_tuple
 from skyeye_edge.core.boxes import Box
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.core.results import DetectResult, GroundResult, TaskResult, TextResult
 
 Categories = Mapping[str, int] | Sequence[str] | Sequence[Mapping[str, Any]]
 
@@ -29,7 +29,7 @@ def to_coco(
     ids = _ids(categories)
     rows = []
     for image_id, result in _pairs(items):
-        for name, boxes in _named_boxes(result):
+        for name, boxes in result.named_boxes():
             if boxes and name not in ids:
                 raise InputError(f"{name!r} is not among the categories {sorted(ids)}; add it")
             rows += [_row(image_id, ids[name], box) for box in boxes]
@@ -50,16 +50,6 @@ def _row(image_id: int, category_id: int, box: Box) -> dict[str, Any]:
     x1, y1, x2, y2 = box.xyxy
     bbox = [x1, y1, x2 - x1, y2 - y1]
     return {"image_id": image_id, "category_id": category_id, "bbox": bbox, "score": box.score}
-
-
-def _named_boxes(result: TaskResult) -> Sequence[tuple[str, tuple[Box, ...]]]:
-    match result:
-        case GroundResult(phrase=name, boxes=boxes) | DetectResult(name=name, boxes=boxes):
-            return [(name, boxes)]
-        case TextResult(phrases=phrases):
-            return phrases
-        case _:
-            return []
 
 
 def _ids(categories: Categories) -> dict[str, int]:

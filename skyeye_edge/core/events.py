@@ -12,17 +12,12 @@ from datetime import datetime, timezone
 from hashlib import blake2b
 from typing import Any, TypeVar
 
+from skyeye_edge.core.answers import TaskResult, parse_result
 from skyeye_edge.core.arguments import check_text
-from skyeye_edge.core.boxes import XYXY, Box, Size
+from skyeye_edge.core.boxes import Size
 from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
-from skyeye_edge.core.results import (
-    ClassifyResult,
-    DetectResult,
-    GroundResult,
-    TaskResult,
-    TextResult,
-)
+from skyeye_edge.core.json_types import json_line
 
 SCHEMA = 1
 CAUSES = ("gate", "stale", "busy", "decode")  # always written; others where they happened
@@ -47,15 +42,19 @@ class AnswerEvent:
     prompt_version: int = 1  # counts changes of the tasks during a stream
     damaged: bool = False  # a frame of it may show what was never there
 
+    def __post_init__(self) -> None:
+        results = tuple(replace(result, size=self.size) for result in self.results)
+        object.__setattr__(self, "results", results)
+
     def to_json(self) -> str:
         """One line of JSON, without the line's end."""
-        return _line(
+        return json_line(
             _head("answer", self)
             | {
                 "frames": list(self.frames),
                 "size": list(self.size),
                 "prompt_version": self.prompt_version,
-                "results": [_result_values(result, self.size) for result in self.results],
+                "results": [result.to_dict() for result in self.results],
             }
             | _count_values(self.counts)
             | {"timing_ms": dict(self.timing_ms), "model": dict(self.model)}
@@ -77,7 +76,7 @@ class StateEvent:
 
     def to_json(self) -> str:
         """One line of JSON, without the line's end."""
-        return _line(_head("state", self) | {"state": self.state, "cause": self.cause})
+        return json_line(_head("state", self) | {"state": self.state, "cause": self.cause})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class SummaryEvent:
         """One line of JSON, without the line's end."""
         numbers = _count_values(self.counts)
         received = {"received": numbers.pop("received"), "answered": self.answered}
-        return _line(_head("summary", self) | received | numbers)
+        return json_line(_head("summary", self) | received | numbers)
 
 
 Event = AnswerEvent | StateEvent | SummaryEvent
@@ -196,7 +195,7 @@ def _event(values: Mapping[str, Any]) -> Event | None:
                 **head,
                 frames=tuple(values["frames"]),
                 size=(width, height),
-                results=tuple(_result(each) for each in values["results"]),
+                results=tuple(parse_result(each, (width, height)) for each in values["results"]),
                 counts=_counts(values),
                 timing_ms=dict(values["timing_ms"]),
                 model=dict(values["model"]),
@@ -215,12 +214,6 @@ def _with_id(event: _Event, nonce: str) -> _Event:
     # Not from the content alone: four sources that end in the same millisecond say the same.
     digest = blake2b((event.to_json() + nonce).encode(), digest_size=8).hexdigest()
     return replace(event, id=digest)
-
-
-def _line(values: Mapping[str, Any]) -> str:
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False)
-    # A file name may hold bytes that are no text; a line must be UTF-8 all the same.
-    return text.encode("utf-8", "replace").decode()
 
 
 def _head(kind: str, event: Event) -> dict[str, Any]:
@@ -258,74 +251,3 @@ def _count_values(counts: Counts) -> dict[str, Any]:
 
 def _counts(values: Mapping[str, Any]) -> Counts:
     return Counts(values["received"], values["skipped"], dict(values["dropped"]))
-
-
-def _result_values(result: TaskResult, size: Size) -> dict[str, Any]:
-    end = {"stopped": result.stopped, "score": _rounded(result.score)}
-    match result:
-        case TextResult(task=task):
-            about: dict[str, Any] = {"task": task}
-            if task == "ask":
-                about["question"] = result.question
-            if result.box is not None:
-                about["box"] = list(result.box)
-            values = about | {"outcome": result.outcome, "text": result.text} | end
-            if result.phrases:
-                values["phrases"] = [
-                    {"phrase": phrase, "boxes": _box_values(boxes, size)}
-                    for phrase, boxes in result.phrases
-                ]
-            return values
-        case ClassifyResult(label=label):
-            return {"task": "classify", "outcome": result.outcome, "label": label} | end
-        case GroundResult(phrase=phrase):
-            about = {"task": "ground", "phrase": phrase, "outcome": result.outcome}
-            return about | end | {"boxes": _box_values(result.boxes, size)}
-        case DetectResult(name=name):
-            about = {"task": "detect", "name": name, "outcome": result.outcome}
-            return about | end | {"boxes": _box_values(result.boxes, size)}
-
-
-def _box_values(boxes: Sequence[Box], size: Size) -> list[dict[str, Any]]:
-    width, height = size
-    rows = []
-    for box in boxes:
-        # A thousandth of a pixel is enough, and `norm` follows from what is written.
-        x1, y1, x2, y2 = (round(float(edge), 3) for edge in box.xyxy)
-        norm = [_rounded(x1 / width), _rounded(y1 / height)]
-        norm += [_rounded(x2 / width), _rounded(y2 / height)]
-        rows.append({"xyxy": [x1, y1, x2, y2], "norm": norm, "score": _rounded(box.score)})
-    return rows
-
-
-def _result(values: Mapping[str, Any]) -> TaskResult:
-    end = {"stopped": values["stopped"], "score": values["score"]}
-    outcome = values["outcome"]
-    match values["task"]:
-        case "classify":
-            return ClassifyResult(values["label"], outcome, values["label"], **end)
-        case "ground":
-            return GroundResult(values["phrase"], outcome, _boxes(values["boxes"]), **end)
-        case "detect":
-            return DetectResult(values["name"], outcome, _boxes(values["boxes"]), **end)
-        case task:
-            rows = values.get("phrases", ())
-            phrases = [(row["phrase"], _boxes(row["boxes"])) for row in rows]
-            return TextResult(
-                task,
-                outcome,
-                values["text"],
-                question=values.get("question", ""),
-                box=_xyxy(values["box"]) if "box" in values else None,
-                phrases=tuple(phrases),
-                **end,
-            )
-
-
-def _boxes(rows: Sequence[Mapping[str, Any]]) -> tuple[Box, ...]:
-    return tuple(Box(_xyxy(row["xyxy"]), row["score"]) for row in rows)
-
-
-def _xyxy(edges: Sequence[float]) -> XYXY:
-    x1, y1, x2, y2 = edges
-    return x1, y1, x2, y2

@@ -1,7 +1,8 @@
-"""The only place that turns what users give as an image into a Frame."""
+"""The only place that turns what users give as an image into a Frame; and writes pictures."""
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from collections.abc import Sequence
@@ -119,3 +120,29 @@ def _array_to_rgb(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if grey:
         return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
     return np.array(array[:, :, :3])  # a copy: who gave it may write to it again
+
+
+def write_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
+    """Write a picture in the format of the name's end; an older file is replaced at the end.
+
+    Raises:
+        InputError: there is no such format, or `path` cannot be written.
+    """
+    path = Path(path)
+    format_name = Image.registered_extensions().get(path.suffix.lower())
+    if format_name not in Image.SAVE:
+        raise InputError(f"{path}: no picture format is called {path.suffix!r}; use .png or .jpg")
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(image_bytes(image, format_name))
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def image_bytes(image: Image.Image, format_name: str) -> bytes:
+    """A picture as the bytes of its file."""
+    with io.BytesIO() as written:
+        image.save(written, format=format_name)
+        return written.getvalue()

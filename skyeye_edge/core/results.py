@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
 
+from skyeye_edge.core.answers import (
+    ClassifyResult,
+    DetectResult,
+    GroundResult,
+    TaskResult,
+    TextResult,
+)
 from skyeye_edge.core.boxes import (
     BOX_TEXT,
     XYXY,
@@ -18,80 +24,20 @@ from skyeye_edge.core.boxes import (
     is_box,
     parse_boxes,
 )
+from skyeye_edge.core.json_types import BoxOutcome, TextOutcome, TextTask
 from skyeye_edge.core.reply import Reply, Stopped
 from skyeye_edge.core.scores import ScoreSpec
 from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Detect, Ground, Identify, Task
 
-TextTask = Literal["caption", "describe", "identify", "ask"]
-TextOutcome = Literal["text", "cut", "unreadable"]
-# "cut": the token limit came first; "uncertain": the model gave a box, but none from min_score on
-BoxOutcome = Literal["found", "absent", "uncertain", "cut", "unreadable"]
-
-
-@dataclass(frozen=True, slots=True)
-class TextResult:
-    """Words: the answer to Caption, Describe, Identify and Ask."""
-
-    task: TextTask
-    outcome: TextOutcome
-    text: str  # words only, never marks of the box syntax
-    question: str = ""  # of Ask
-    box: XYXY | None = None  # of Identify
-    phrases: tuple[tuple[str, tuple[Box, ...]], ...] = ()  # parts of the text that have boxes
-    tokens: tuple[int, ...] = ()
-    stopped: Stopped = "end"
-    score: float = 1.0  # mean probability of the tokens
-
-
-@dataclass(frozen=True, slots=True)
-class ClassifyResult:
-    """Which of the given names the frame shows."""
-
-    label: str  # "" if the answer was cut or unreadable
-    outcome: TextOutcome
-    text: str = ""
-    tokens: tuple[int, ...] = ()
-    stopped: Stopped = "end"
-    score: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class GroundResult:
-    """Where `phrase` is in the frame."""
-
-    phrase: str
-    outcome: BoxOutcome
-    boxes: tuple[Box, ...]
-    text: str = ""
-    tokens: tuple[int, ...] = ()
-    stopped: Stopped = "end"
-    score: float = 1.0
-
-    @property
-    def found(self) -> bool:
-        """True if there is at least one box; whether it is absent or uncertain, `outcome` says."""
-        return bool(self.boxes)
-
-
-@dataclass(frozen=True, slots=True)
-class DetectResult:
-    """All objects called `name` in the frame."""
-
-    name: str
-    outcome: BoxOutcome
-    boxes: tuple[Box, ...]
-    text: str = ""
-    tokens: tuple[int, ...] = ()
-    stopped: Stopped = "end"
-    score: float = 1.0
-
-    @property
-    def found(self) -> bool:
-        """True if there is at least one box; whether it is absent or uncertain, `outcome` says."""
-        return bool(self.boxes)
-
-
-TaskResult = TextResult | ClassifyResult | GroundResult | DetectResult
+__all__ = [
+    "ClassifyResult",
+    "DetectResult",
+    "GroundResult",
+    "TaskResult",
+    "TextResult",
+    "format_answer",
+    "parse_reply",
+]
 
 
 def format_answer(result: TaskResult, size: Size, boxes: BoxSpec) -> str:
@@ -125,6 +71,12 @@ def parse_reply(
         scores: what scores of boxes mean, and from which one on a box counts, unless a task states
             another.
     """
+    return replace(_read_answer(task, reply, size, boxes, scores), size=size)
+
+
+def _read_answer(
+    task: Task, reply: Reply, size: Size, boxes: BoxSpec, scores: ScoreSpec
+) -> TaskResult:
     text, tokens, stopped = reply.text.strip(), reply.ids, reply.stopped
     match task:
         case Ground(phrase=phrase):

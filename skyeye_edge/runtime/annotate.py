@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from skyeye_edge.core.answers import caption
+from skyeye_edge.core.drawing import Drawing, build_drawing
 from skyeye_edge.core.errors import needs
 from skyeye_edge.core.events import AnswerEvent, Event
-from skyeye_edge.runtime.drawing import draw_answer
 from skyeye_edge.runtime.sinks.output import replacing
 from skyeye_edge.runtime.sources.file import Pictures, VideoFacts, read_facts
 from skyeye_edge.runtime.sources.pixels import BT601, BT709, HD_HEIGHT, LIMITED_RANGE, Converter
@@ -20,8 +21,6 @@ from skyeye_edge.runtime.sources.pixels import BT601, BT709, HD_HEIGHT, LIMITED_
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
-
-__all__ = ["annotate", "draw_answer"]
 
 TICK = Fraction(1, 90_000)  # seconds; rounding to it moves a frame by less than 0.01 ms
 ENCODER = {"preset": "veryfast", "crf": "22", "bf": "0"}  # bf: so that time stamps begin at 0
@@ -64,9 +63,7 @@ def annotate(
             last = -1
             for picture, moment in Pictures(Path(video), facts):
                 rgb = converter.upright_rgb(picture.raw)
-                if (answer := latest.at(moment.index)) is not None:
-                    rgb = draw_answer(rgb, answer)
-                rgb = _even(rgb)
+                rgb = _even(latest.drawn_on(rgb, moment.index))
                 stream = stream or _add_stream(output, rgb, facts)
                 matrix = stream.codec_context.colorspace
                 frame = converter.yuv(_fitted(rgb, stream.width, stream.height), matrix)
@@ -79,19 +76,40 @@ def annotate(
                 output.mux(stream.encode(None))
 
 
+def draw_answer(rgb: npt.NDArray[np.uint8], event: AnswerEvent) -> npt.NDArray[np.uint8]:
+    """A copy of (H, W, 3) `rgb` with the boxes, their phrases and scores, and the caption.
+
+    Boxes are scaled from the size in the event, so `rgb` may be of another size.
+    """
+    return _drawing(event, rgb.shape).on(rgb)
+
+
+def _drawing(event: AnswerEvent, shape: tuple[int, ...]) -> Drawing:
+    height, width = shape[:2]
+    named = [entry for result in event.results for entry in result.named_boxes()]
+    return build_drawing(named, caption(event.results), event.size, (width, height))
+
+
 class _Latest:
-    """The newest answer at each frame; frames are asked about in order."""
+    """The newest answer on each frame; frames come in order."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         self._answers = (event for event in events if isinstance(event, AnswerEvent))
         self._now: AnswerEvent | None = None
         self._next = next(self._answers, None)
+        self._drawing: Drawing | None = None  # of the newest answer, for frames of `_shape`
+        self._shape: tuple[int, ...] = ()
 
-    def at(self, index: int) -> AnswerEvent | None:
-        """The answer to show on frame `index`: the last one about it or an earlier frame."""
+    def drawn_on(self, rgb: npt.NDArray[np.uint8], index: int) -> npt.NDArray[np.uint8]:
+        """Frame `index` with the last answer about it or an earlier frame; as it is before any."""
         while self._next is not None and self._next.frames[-1] <= index:
             self._now, self._next = self._next, next(self._answers, None)
-        return self._now
+            self._drawing = None
+        if self._now is None:
+            return rgb
+        if self._drawing is None or self._shape != rgb.shape:
+            self._drawing, self._shape = _drawing(self._now, rgb.shape), rgb.shape
+        return self._drawing.on(rgb)
 
 
 def _add_stream(

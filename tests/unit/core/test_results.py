@@ -125,7 +125,7 @@ def test_the_known_name_is_skipped_whatever_it_looks_like() -> None:
         ("<p><1> 2> é</p>".encode(), 0.1, True), (b" {<1><2><3>", 1.0, False), (b"<4>}", 0.5, True),
     ]), SIZE, BOXES)  # fmt: skip
 
-    assert [box.score for box in result.boxes] == [0.5 ** (1 / 4)]  # type: ignore[union-attr]  # a DetectResult
+    assert [box.score for box in result.boxes] == [0.5 ** (1 / 4)]
 
 
 def test_a_box_score_is_the_geometric_mean_of_its_edges() -> None:
@@ -139,7 +139,7 @@ def test_a_box_score_is_the_geometric_mean_of_its_edges() -> None:
 
     expected = math.prod([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]) ** (1 / 4)
     assert result.score == pytest.approx(expected)
-    assert result.boxes[0].score == pytest.approx(expected)  # type: ignore[union-attr]
+    assert result.boxes[0].score == pytest.approx(expected)
 
 
 def test_the_bins_beside_the_chosen_ones_count_as_right() -> None:
@@ -197,7 +197,7 @@ def test_each_detected_box_has_its_own_score_and_the_best_one_is_the_results() -
 
     result = parse_reply(Detect("car"), spelt(tokens), SIZE, BOXES)
 
-    assert [box.score for box in result.boxes] == pytest.approx([0.25, 0.8])  # type: ignore[union-attr]
+    assert [box.score for box in result.boxes] == pytest.approx([0.25, 0.8])
     assert result.score == pytest.approx(0.8)
 
 
@@ -227,7 +227,7 @@ def test_a_box_of_just_the_least_score_is_found() -> None:
 
     result = parse_reply(Ground("a boat"), reply, SIZE, BOXES, ScoreSpec(min_score=0.25))
 
-    assert (result.outcome, len(result.boxes)) == ("found", 1)  # type: ignore[union-attr]
+    assert (result.outcome, len(result.boxes)) == ("found", 1)
 
 
 @pytest.mark.parametrize("task", [Ground("a boat", 0.2), Detect("car", 0.2)], ids=str)
@@ -266,7 +266,7 @@ def test_truncated_labels_decode_to_the_middle_of_their_bin() -> None:
 
     result = parse_reply(Ground("a boat"), said("{<0><10><500><1000>}"), (1000, 1000), spec)
 
-    assert result.boxes[0].xyxy == pytest.approx((0.5, 10.5, 500.5, 1000))  # type: ignore[union-attr]
+    assert result.boxes[0].xyxy == pytest.approx((0.5, 10.5, 500.5, 1000))
 
 
 @pytest.mark.parametrize(
@@ -347,11 +347,12 @@ def test_phrases_of_a_description_carry_their_boxes() -> None:
 
     result = parse_reply(Describe(boxes=True), said(text), (100, 100), BOXES)
 
+    planes = "Two planes é"
     assert isinstance(result, TextResult)
     assert result.outcome == "text"
     assert result.phrases == (
-        ("Two planes é", (Box((1, 2, 30, 40)), Box((50, 20, 70, 44)))),
-        ("a terminal", (Box((10, 60, 90, 99)),)),
+        (planes, (Box((1, 2, 30, 40), 1.0, planes), Box((50, 20, 70, 44), 1.0, planes))),
+        ("a terminal", (Box((10, 60, 90, 99), label="a terminal"),)),
     )
 
 

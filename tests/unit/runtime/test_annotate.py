@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pytest
 
 from skyeye_edge.core.boxes import Box
+from skyeye_edge.core.drawing import COLOURS
 from skyeye_edge.core.errors import InputError, MediaError
 from skyeye_edge.core.events import AnswerEvent, build_answer
 from skyeye_edge.core.frame import Counts, Frame
-from skyeye_edge.core.results import DetectResult, GroundResult, TaskResult, TextResult
+from skyeye_edge.core.results import GroundResult, TaskResult, TextResult
 from skyeye_edge.runtime.annotate import annotate, draw_answer
-from skyeye_edge.runtime.drawing import COLOURS, build_caption, build_labels, plain
 
 MakeClip = Callable[..., Path]
 Rgb = npt.NDArray[np.uint8]
@@ -87,30 +87,6 @@ def test_boxes_at_and_beyond_the_edge_are_drawn_too(
 
     assert drawn.shape == rgb.shape
     assert (drawn == COLOURS[0]).all(-1).any()
-
-
-def test_each_phrase_has_its_colour_and_its_score() -> None:
-    described = TextResult("describe", "text", "x", phrases=(("a quay", (BOX,)),))
-
-    labels = build_labels((found(), DetectResult("car", "found", (BOX, BOX)), described))
-
-    assert [label.text for label in labels] == [
-        "a boat 0.91",
-        "car 0.91",
-        "car 0.91",
-        "a quay 0.91",
-    ]
-    assert [label.colour for label in labels] == [COLOURS[n] for n in (0, 1, 1, 2)]
-
-
-def test_what_was_not_found_is_said_in_the_caption() -> None:
-    results = (TextResult("caption", "text", "a quay"), GroundResult("a boat", "absent", ()))
-
-    assert build_caption(results) == "a quay  |  a boat: absent"
-
-
-def test_letters_that_the_font_lacks_are_replaced() -> None:
-    assert plain("Straße über\nĐ 日本") == "Strasse uber ? ??"
 
 
 @pytest.mark.parametrize(
