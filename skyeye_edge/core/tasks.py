@@ -8,20 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
+from skyeye_edge.core.answers import (
+    ClassifyResult,
+    DetectResult,
+    GroundResult,
+    Result,
+    TextResult,
+)
 from skyeye_edge.core.arguments import as_tuple, check_flag, check_whole
 from skyeye_edge.core.boxes import XYXY, BoxSpec, Size, box_text, check_corners
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.scores import check_min_score
 
+_Result = TypeVar("_Result", bound=Result, covariant=True)
+
+
+class TaskOf(Generic[_Result]):
+    """A task and the kind of its answer, so that type checkers know what `run` gives for it."""
+
+    __slots__ = ()
+
 
 @dataclass(frozen=True, slots=True)
-class Caption:
+class Caption(TaskOf[TextResult]):
     """One sentence about the frame or clip."""
 
 
 @dataclass(frozen=True, slots=True)
-class Describe:
+class Describe(TaskOf[TextResult]):
     """A longer description; with `boxes`, phrases carry their places."""
 
     boxes: bool = False
@@ -31,7 +47,7 @@ class Describe:
 
 
 @dataclass(frozen=True, slots=True)
-class Classify:
+class Classify(TaskOf[ClassifyResult]):
     """Which one of `names` the frame shows."""
 
     names: tuple[str, ...]
@@ -47,7 +63,7 @@ class Classify:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(TaskOf[GroundResult]):
     """The one region that `phrase` means, or that it is absent."""
 
     phrase: str
@@ -59,7 +75,7 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True)
-class Detect:
+class Detect(TaskOf[DetectResult]):
     """Every object called `name`."""
 
     name: str
@@ -75,7 +91,7 @@ class Detect:
 
 
 @dataclass(frozen=True, slots=True)
-class Identify:
+class Identify(TaskOf[TextResult]):
     """What is inside `box`, given in pixels (left, top, right, bottom)."""
 
     box: XYXY
@@ -87,7 +103,7 @@ class Identify:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(TaskOf[TextResult]):
     """A free question about the frame or clip."""
 
     question: str

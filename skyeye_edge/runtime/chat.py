@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from skyeye_edge.core.boxes import XYXY, Box
@@ -92,7 +93,8 @@ class Chat:
             seed=self._seed + len(self._turns),  # else every answer would meet the same chance
         )
         answer = self._answer(question)
-        (result,), (reply,) = answer.results, answer.replies
+        (answered,), (reply,) = answer.results, answer.replies
+        result = replace(answered, image=self._frames[-1].rgb)
         assert isinstance(result, kind)
         self._said.append((task, result))
         # Its own words, marks of boxes and all: a result leaves out what users do not want to see.

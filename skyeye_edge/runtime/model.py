@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 
+from skyeye_edge.core.answers import Result
 from skyeye_edge.core.arguments import (
     as_path,
     as_tuple,
@@ -48,6 +49,7 @@ from skyeye_edge.core.tasks import (
     Ground,
     Identify,
     Task,
+    TaskOf,
     as_tasks,
     check_tasks,
     task_entry,
@@ -68,7 +70,11 @@ log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 Images = ImageLike | Sequence[ImageLike]  # one image, or the frames of a clip
-_Result = TypeVar("_Result", TextResult, ClassifyResult, GroundResult, DetectResult)
+_A = TypeVar("_A", bound=TaskResult)
+_B = TypeVar("_B", bound=TaskResult)
+_C = TypeVar("_C", bound=TaskResult)
+_D = TypeVar("_D", bound=TaskResult)
+_E = TypeVar("_E", bound=TaskResult)
 
 LARGE_VISION = 16 * 2**20  # bytes; below, one thread is best
 
@@ -158,20 +164,20 @@ class Model:
 
     def caption(self, image: Images, *, max_tokens: int | None = None) -> TextResult:
         """One sentence about an image, or about a clip (a list of frames in order)."""
-        return self._one(image, Caption(), TextResult, max_tokens)
+        return self.run(image, (Caption(),), max_tokens=max_tokens)[0]
 
     def describe(
         self, image: Images, *, boxes: bool = False, max_tokens: int | None = None
     ) -> TextResult:
         """A longer description; with `boxes`, `phrases` says where things are."""
-        return self._one(image, Describe(boxes), TextResult, max_tokens)
+        return self.run(image, (Describe(boxes),), max_tokens=max_tokens)[0]
 
     def classify(
         self, image: Images, names: Sequence[str], *, max_tokens: int | None = None
     ) -> ClassifyResult:
         """Which one of `names` the image shows."""
         task = Classify(names)  # type: ignore[arg-type]  # it makes a tuple of any sequence
-        return self._one(image, task, ClassifyResult, max_tokens)
+        return self.run(image, (task,), max_tokens=max_tokens)[0]
 
     def ground(
         self,
@@ -185,7 +191,7 @@ class Model:
 
         A box with a score below `min_score` is not returned; None is what `load` was given.
         """
-        return self._one(image, Ground(phrase, min_score), GroundResult, max_tokens)
+        return self.run(image, (Ground(phrase, min_score),), max_tokens=max_tokens)[0]
 
     def detect(
         self,
@@ -200,26 +206,73 @@ class Model:
         if not wanted:
             raise InputError("detect: there is no name; give at least one")
         tasks = list(dict.fromkeys(Detect(name, min_score) for name in wanted))
-        results = self._answers(image, tasks, DetectResult, max_tokens)
-        return {result.name: result for result in results}
+        results = self.run(image, tasks, max_tokens=max_tokens)
+        return {each.name: each for each in results if isinstance(each, DetectResult)}
 
     def identify(
         self, image: ImageLike, box: XYXY | Box, *, max_tokens: int | None = None
     ) -> TextResult:
         """What is in a box, given as (left, top, right, bottom) in pixels."""
         xyxy = box.xyxy if isinstance(box, Box) else box
-        return self._one(image, Identify(xyxy), TextResult, max_tokens)
+        return self.run(image, (Identify(xyxy),), max_tokens=max_tokens)[0]
 
     def ask(self, image: Images, question: str, *, max_tokens: int | None = None) -> TextResult:
         """The answer to a free question."""
-        return self._one(image, Ask(question), TextResult, max_tokens)
+        return self.run(image, (Ask(question),), max_tokens=max_tokens)[0]
+
+    @overload
+    def run(
+        self, image: Images, tasks: tuple[TaskOf[_A]], *, max_tokens: int | None = None
+    ) -> tuple[_A]: ...
+
+    @overload
+    def run(
+        self, image: Images, tasks: tuple[TaskOf[_A], TaskOf[_B]], *, max_tokens: int | None = None
+    ) -> tuple[_A, _B]: ...
+
+    @overload
+    def run(
+        self,
+        image: Images,
+        tasks: tuple[TaskOf[_A], TaskOf[_B], TaskOf[_C]],
+        *,
+        max_tokens: int | None = None,
+    ) -> tuple[_A, _B, _C]: ...
+
+    @overload
+    def run(
+        self,
+        image: Images,
+        tasks: tuple[TaskOf[_A], TaskOf[_B], TaskOf[_C], TaskOf[_D]],
+        *,
+        max_tokens: int | None = None,
+    ) -> tuple[_A, _B, _C, _D]: ...
+
+    @overload
+    def run(
+        self,
+        image: Images,
+        tasks: tuple[TaskOf[_A], TaskOf[_B], TaskOf[_C], TaskOf[_D], TaskOf[_E]],
+        *,
+        max_tokens: int | None = None,
+    ) -> tuple[_A, _B, _C, _D, _E]: ...
+
+    @overload
+    def run(
+        self, image: Images, tasks: Sequence[TaskOf[Result]], *, max_tokens: int | None = None
+    ) -> tuple[TaskResult, ...]: ...
 
     def run(
-        self, image: Images, tasks: Sequence[Task], *, max_tokens: int | None = None
-    ) -> list[TaskResult]:
-        """One result per task, in order; the image is encoded once for all of them."""
+        self, image: Images, tasks: Sequence[Any], *, max_tokens: int | None = None
+    ) -> tuple[Any, ...]:
+        """One result per task, in order; the image is encoded once for all of them.
+
+        Type checkers know the kind of each result where `tasks` is a tuple of up to five; of a
+        list they know that each is a `TaskResult`.
+        """
         question = Question(as_frames(image), as_tasks(tasks), max_tokens=max_tokens)
-        return list(self.answer(question).results)
+        about = _to_draw_on(image, question.frames)
+        return tuple(replace(each, image=about) for each in self.answer(question).results)
 
     def answer(self, question: Question) -> Answer:
         """Results, replies and timing of one question.
@@ -351,16 +404,13 @@ class Model:
                     ", ".join(known),
                 )
 
-    def _one(
-        self, image: Images, task: Task, kind: type[_Result], max_tokens: int | None
-    ) -> _Result:
-        return self._answers(image, [task], kind, max_tokens)[0]
 
-    def _answers(
-        self, image: Images, tasks: Sequence[Task], kind: type[_Result], max_tokens: int | None
-    ) -> list[_Result]:
-        results = self.run(image, tasks, max_tokens=max_tokens)
-        return [result for result in results if isinstance(result, kind)]
+def _to_draw_on(image: Images, frames: Sequence[Frame]) -> ImageLike:
+    """What a result keeps of its image: a path, or pixels that nobody else writes to."""
+    last = image[-1] if isinstance(image, list | tuple) else image
+    if isinstance(last, str | os.PathLike):
+        return Path(last).absolute()
+    return frames[-1].rgb
 
 
 def _with_options(spec: ModelSpec, options: Options) -> ModelSpec:

@@ -90,16 +90,34 @@ def test_boxes_are_pixels_of_the_image_that_was_given(tiny: sky.Model) -> None:
 def test_many_tasks_at_once_are_answered_like_each_alone(
     tiny: sky.Model, image: Image.Image
 ) -> None:
-    together = tiny.run(image, [sky.Caption(), sky.Ground("a boat"), sky.Ask("any smoke?")])
+    together = tiny.run(image, (sky.Caption(), sky.Ground("a boat"), sky.Ask("any smoke?")))
 
-    alone = [tiny.caption(image), tiny.ground(image, "a boat"), tiny.ask(image, "any smoke?")]
+    alone = (tiny.caption(image), tiny.ground(image, "a boat"), tiny.ask(image, "any smoke?"))
     assert together == alone
+
+
+def test_an_answer_knows_the_image_it_is_about_and_that_of_a_stream_does_not(
+    tiny: sky.Model, image: Image.Image, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    image.save(path)
+
+    asked, read = tiny.ground(image, "a boat"), tiny.ground(path, "a boat")
+    said = tiny.chat(image).ground("a boat")
+    with tiny.stream(path, [sky.Ground("a boat")]) as events:
+        streamed = next(event for event in events if isinstance(event, sky.AnswerEvent))
+
+    assert {asked.size, read.size, said.size, streamed.results[0].size} == {image.size}
+    assert asked.plot().tobytes() == read.plot().tobytes() == said.plot().tobytes()
+    assert asked.plot().tobytes() == sky.plot(streamed.results, path).tobytes()
+    assert read.image == path
+    assert streamed.results[0].image is None
 
 
 def test_many_threads_get_the_answers_that_come_in_turn(tiny: sky.Model) -> None:
     questions = [(picture(seed), phrase) for seed in range(4) for phrase in ("a boat", "the road")]
 
-    def answer(question: tuple[Image.Image, str]) -> list[sky.TaskResult]:
+    def answer(question: tuple[Image.Image, str]) -> tuple[sky.TaskResult, ...]:
         return tiny.run(question[0], [sky.Caption(), sky.Ground(question[1])], max_tokens=12)
 
     in_turn = [answer(question) for question in questions]
@@ -172,7 +190,7 @@ def test_boxes_of_the_packaged_model_have_an_area(tiny: sky.Model) -> None:
 
     hits = [tiny.run(each, [sky.Ground(words) for words in phrases]) for each in pictures]
 
-    boxes = [box.xyxy for hit in hits for result in hit for box in result.boxes]  # type: ignore[union-attr]
+    boxes = [box.xyxy for hit in hits for result in hit for box in result.boxes]
     assert tiny.spec.boxes.min_size == 1
     assert len(boxes) > 10
     assert all(x1 + 1 < x2 and y1 + 1 < y2 for x1, y1, x2, y2 in boxes)

@@ -74,7 +74,7 @@ def test_lines_grow_with_the_picture(height: int, thickness: int) -> None:
 
     column = drawn("", "a", rgb=rgb, box=Box((40, 60, 120, 90)))[:, height * 16 // 9 // 2]
 
-    (bottom,) = np.flatnonzero((column == COLOURS[0]).all(-1).astype(int))[-1:]
+    (bottom,) = np.flatnonzero(np.all(column == COLOURS[0], -1))[-1:]
     assert (column[bottom - thickness + 1 : bottom + 1] == COLOURS[0]).all()
     assert (column[bottom - thickness] == 0).all()
 
@@ -85,7 +85,7 @@ def test_a_long_caption_fits_the_picture_and_ends_in_dots(height: int) -> None:
 
     picture = drawn("a very long sentence about boats " * 20, rgb=rgb)
 
-    white = (picture > 200).all(-1)
+    white = np.all(picture > 200, axis=-1)
     assert white.any()
     assert not white[:, -2:].any()
     assert (picture[: height // 3] == 100).all()
