@@ -76,6 +76,7 @@ bench: setup-runtime
 
 docs: setup-dev
 	@$(BIN)/python build_tools/cli_docs.py
+	@$(BIN)/python build_tools/event_schema.py
 
 clean:
 	rm -rf $(VENV) .venv.lock build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

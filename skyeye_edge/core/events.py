@@ -10,16 +10,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from skyeye_edge.core.answers import TaskResult, parse_result
 from skyeye_edge.core.arguments import check_text
 from skyeye_edge.core.boxes import Size
 from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
-from skyeye_edge.core.json_types import json_line
+from skyeye_edge.core.json_types import (
+    AnswerValues,
+    DamageValues,
+    HeadValues,
+    StateValues,
+    SummaryValues,
+    UserValues,
+    json_line,
+)
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 CAUSES = ("gate", "stale", "busy", "decode")  # always written; others where they happened
 STEPS = ("decode", "preprocess", "encode", "prefill", "generate", "age")
 
@@ -41,25 +49,36 @@ class AnswerEvent:
     model: Mapping[str, str]  # what ran: name, bundle_sha256, vision, backend, language
     prompt_version: int = 1  # counts changes of the tasks during a stream
     damaged: bool = False  # a frame of it may show what was never there
+    user: Any = None  # what `Push.push` was given with the last frame
 
     def __post_init__(self) -> None:
         results = tuple(replace(result, size=self.size) for result in self.results)
         object.__setattr__(self, "results", results)
 
+    def to_dict(self) -> AnswerValues:
+        """The values of the line; docs/formats.md names them."""
+        user: UserValues = {} if self.user is None else {"user": self.user}
+        damage: DamageValues = {"damaged": True} if self.damaged else {}
+        return {
+            "schema": SCHEMA,
+            "type": "answer",
+            **_head(self),
+            **user,
+            "frames": list(self.frames),
+            "size": list(self.size),
+            "prompt_version": self.prompt_version,
+            "results": [result.to_dict() for result in self.results],
+            "received": self.counts.received,
+            "skipped": self.counts.skipped,
+            "dropped": dict(self.counts.dropped),
+            "timing_ms": dict(self.timing_ms),
+            "model": dict(self.model),
+            **damage,
+        }
+
     def to_json(self) -> str:
         """One line of JSON, without the line's end."""
-        return json_line(
-            _head("answer", self)
-            | {
-                "frames": list(self.frames),
-                "size": list(self.size),
-                "prompt_version": self.prompt_version,
-                "results": [result.to_dict() for result in self.results],
-            }
-            | _count_values(self.counts)
-            | {"timing_ms": dict(self.timing_ms), "model": dict(self.model)}
-            | ({"damaged": True} if self.damaged else {})
-        )
+        return json_line(self.to_dict())
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +93,19 @@ class StateEvent:
     state: State
     cause: str
 
+    def to_dict(self) -> StateValues:
+        """The values of the line; docs/formats.md names them."""
+        return {
+            "schema": SCHEMA,
+            "type": "state",
+            **_head(self),
+            "state": self.state,
+            "cause": self.cause,
+        }
+
     def to_json(self) -> str:
         """One line of JSON, without the line's end."""
-        return json_line(_head("state", self) | {"state": self.state, "cause": self.cause})
+        return json_line(self.to_dict())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +120,21 @@ class SummaryEvent:
     answered: int  # frames, so a clip counts each of its own
     counts: Counts
 
+    def to_dict(self) -> SummaryValues:
+        """The values of the line; docs/formats.md names them."""
+        return {
+            "schema": SCHEMA,
+            "type": "summary",
+            **_head(self),
+            "received": self.counts.received,
+            "answered": self.answered,
+            "skipped": self.counts.skipped,
+            "dropped": dict(self.counts.dropped),
+        }
+
     def to_json(self) -> str:
         """One line of JSON, without the line's end."""
-        numbers = _count_values(self.counts)
-        received = {"received": numbers.pop("received"), "answered": self.answered}
-        return json_line(_head("summary", self) | received | numbers)
+        return json_line(self.to_dict())
 
 
 Event = AnswerEvent | StateEvent | SummaryEvent
@@ -135,6 +174,7 @@ def build_answer(
             "", last.source or source, last.epoch, _rounded(last.time), _utc_text(utc), indices,
             last.size, tuple(results), _filled(counts), timing, dict(model), prompt_version,
             any(frame.damaged for frame in frames),
+            last.user,
         ),
         nonce,
     )  # fmt: skip
@@ -201,6 +241,7 @@ def _event(values: Mapping[str, Any]) -> Event | None:
                 model=dict(values["model"]),
                 prompt_version=values["prompt_version"],
                 damaged=bool(values.get("damaged", False)),
+                user=values.get("user"),
             )
         case "state":
             return StateEvent(**head, state=values["state"], cause=values["cause"])
@@ -216,10 +257,8 @@ def _with_id(event: _Event, nonce: str) -> _Event:
     return replace(event, id=digest)
 
 
-def _head(kind: str, event: Event) -> dict[str, Any]:
+def _head(event: Event) -> HeadValues:
     return {
-        "schema": SCHEMA,
-        "type": kind,
         "id": event.id,
         "source": event.source,
         "epoch": event.epoch,
@@ -239,14 +278,6 @@ def _rounded(number: float) -> float:
 
 def _filled(counts: Counts) -> Counts:
     return replace(counts, dropped={cause: 0 for cause in CAUSES} | counts.dropped)
-
-
-def _count_values(counts: Counts) -> dict[str, Any]:
-    return {
-        "received": counts.received,
-        "skipped": counts.skipped,
-        "dropped": dict(counts.dropped),
-    }
 
 
 def _counts(values: Mapping[str, Any]) -> Counts:

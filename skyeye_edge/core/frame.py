@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +46,11 @@ class Frame:
     damaged: bool = (
         False  # data of it, or of a picture that it is drawn from, were missing or wrong
     )
+    user: Any = None  # a JSON value of whoever made the frame; stands in the event about it
 
     def __post_init__(self) -> None:
+        if self.user is not None:
+            object.__setattr__(self, "user", _json_copy(self.user))
         rgb = self.rgb
         _check_is_array(rgb)
         check_number(self.time, "frame: time")
@@ -104,3 +108,14 @@ class SourceChange:
     epoch: int = 0
     time: float = 0.0
     before: Counts = field(default_factory=Counts)
+
+
+def _json_copy(value: Any) -> Any:
+    """What an event would give back for a value; nobody else can change it."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"user value {type(value).__name__}: {error}; give what JSON can hold: numbers, text, "
+            "True, False, None, and lists and dicts of them"
+        ) from error

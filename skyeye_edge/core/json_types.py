@@ -1,14 +1,16 @@
-"""What stands in the JSON of results, as types: `to_dict` gives them, the schema is made of them.
+"""What stands in the JSON of results and events, as types: `to_dict` gives them.
 
-Metadata of `Annotated` is for the schema: a string is a description, a dict its keywords.
+The JSON Schema is made of them (build_tools/event_schema.py). Metadata of `Annotated` is for it: a
+string is a description, a dict holds keywords.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
+from skyeye_edge.core.frame import State
 from skyeye_edge.core.reply import Stopped
 
 TextTask = Literal["caption", "describe", "identify", "ask"]
@@ -98,6 +100,88 @@ class DetectValues(TypedDict):
 
 
 ResultValues = TextValues | ClassifyValues | GroundValues | DetectValues
+
+Count = Annotated[int, {"minimum": 0}]
+Dropped = Annotated[dict[str, Count], "frames that were lost, by cause"]
+
+
+class HeadValues(TypedDict):
+    """What stands in every event."""
+
+    id: Annotated[str, "unique"]
+    source: Annotated[str, "name of the source, without credentials"]
+    epoch: Annotated[Count, "how often the source has begun anew"]
+    time: Annotated[float, "media time in seconds since the source began"]
+    utc: Annotated[str, {"format": "date-time"}, "wall clock"]
+
+
+class UserValues(TypedDict, total=False):
+    """What the user gave along with a frame."""
+
+    user: Annotated[Any, "what was given to Push.push with the frame"]
+
+
+class DamageValues(TypedDict, total=False):
+    """That a picture is not whole."""
+
+    damaged: Annotated[
+        bool, "that data of it, or of one that it is drawn from, are missing or wrong"
+    ]
+
+
+class AnswerValues(HeadValues, UserValues, DamageValues):
+    """The answers about one frame or clip, and what became of the frames since the last answer."""
+
+    schema: Literal[1]
+    type: Literal["answer"]
+    frames: Annotated[list[Count], {"minItems": 1}, "indices of the asked frames"]
+    size: Annotated[list[int], {"minItems": 2, "maxItems": 2}, "width and height in pixels"]
+    prompt_version: Annotated[int, "counts changes of the tasks during a stream"]
+    results: Annotated[list[ResultValues], "one per task"]
+    received: Annotated[Count, "decoded frames, and decode calls that failed"]
+    skipped: Annotated[Count, "frames not due"]
+    dropped: Dropped
+    timing_ms: Annotated[dict[str, float], "by step"]
+    model: Annotated[dict[str, str], "name, hash and variants of the bundle that answered"]
+
+
+class StateValues(HeadValues):
+    """The source changed its state."""
+
+    schema: Literal[1]
+    type: Literal["state"]
+    state: State
+    cause: str
+
+
+class SummaryValues(HeadValues):
+    """The whole stream in numbers: received = answered + skipped + sum(dropped)."""
+
+    schema: Literal[1]
+    type: Literal["summary"]
+    received: Count
+    answered: Annotated[Count, "frames"]
+    skipped: Count
+    dropped: Dropped
+
+
+class RunValues(HeadValues):
+    """The first line of a recording's file: what the answers are about, compared by --resume."""
+
+    schema: Literal[1]
+    type: Literal["run"]
+    writer: Literal["skyeye-edge"]
+    version: str
+    media: Annotated[dict[str, Any] | None, "size and hash of the recording; null for a live one"]
+    tasks: Annotated[list[dict[str, Any]], "what was asked, as far as it is not the default"]
+    model: dict[str, str]
+    min_score: Annotated[Share, "of boxes, where a task states none"]
+    every: Annotated[float, "seconds between answers"]
+    clip: Annotated[int, "frames that were asked about as one"]
+
+
+EventValues = AnswerValues | StateValues | SummaryValues
+LineValues = EventValues | RunValues
 
 
 def json_line(values: Mapping[str, object]) -> str:

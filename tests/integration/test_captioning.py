@@ -14,11 +14,12 @@ from typing import Any
 
 import av
 import pytest
+from jsonschema import Draft202012Validator
 from PIL import Image
 
 from skyeye_edge.core.errors import InputError, MediaError, OutputError, SkyEyeError
 from skyeye_edge.core.events import AnswerEvent, Event
-from skyeye_edge.core.tasks import Classify, Detect, Ground, Task
+from skyeye_edge.core.tasks import Ask, Caption, Classify, Detect, Ground, Task
 from skyeye_edge.runtime.captioning import Outputs, Progress, caption_file
 from skyeye_edge.runtime.model import Model
 
@@ -74,6 +75,20 @@ def wait_for(path: Path, lines: int) -> None:
     while not path.exists() or path.read_bytes().count(b"\n") < lines:
         assert time.monotonic() < limit, f"{path} did not grow"
         time.sleep(0.01)
+
+
+def test_every_line_of_the_file_fits_the_shipped_schema(
+    tiny: Model, video: Path, repo: Path, tmp_path: Path
+) -> None:
+    schema = json.loads((repo / "skyeye_edge/assets/events.schema.json").read_text("utf-8"))
+    outputs = Outputs.in_folder(tmp_path, "clip")
+
+    caption_file(tiny, video, outputs, [*TASKS, Detect("car"), Caption(), Ask("why?")], every=4.0)
+
+    lines = [json.loads(line) for line in outputs.events.read_text("utf-8").splitlines()]
+    assert {line["type"] for line in lines} == {"run", "answer", "state", "summary"}
+    for line in lines:
+        Draft202012Validator(schema).validate(line)
 
 
 def test_a_recording_becomes_lines_subtitles_and_a_video(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import threading
 from collections.abc import Iterator
@@ -167,6 +168,23 @@ def test_pushed_frames_are_answered_while_others_are_pushed(tiny: Model) -> None
     assert isinstance(summary, SummaryEvent)
     assert summary.counts.received == 50
     check_sums(events)
+
+
+def test_what_was_pushed_along_with_a_frame_comes_back_in_its_event(tiny: Model) -> None:
+    camera = Push(slots=4)
+    for number in range(3):
+        camera.push(np.zeros((4, 6, 3), np.uint8), time=float(number), user={"id": number})
+    camera.push(np.zeros((4, 6, 3), np.uint8), time=3.0)
+    camera.end()
+
+    with tiny.stream(camera, [Caption()], every=0) as events:
+        lines = [event.to_json() for event in events if isinstance(event, AnswerEvent)]
+
+    back = [parse_event(line) for line in lines]
+    assert [event.user for event in back if isinstance(event, AnswerEvent)] == [
+        {"id": 0}, {"id": 1}, {"id": 2}, None,
+    ]  # fmt: skip
+    assert ["user" in json.loads(line) for line in lines] == [True, True, True, False]
 
 
 def test_streams_that_say_the_same_at_the_same_time_have_events_of_different_ids(

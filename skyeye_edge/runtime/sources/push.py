@@ -6,6 +6,7 @@ import itertools
 import threading
 import time as clocks
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,20 +58,26 @@ class Push:
         self._time = 0.0
         self._index = self._epoch = 0
 
-    def push(self, rgb: npt.NDArray[np.uint8] | Frame, *, time: float | None = None) -> None:
+    def push(
+        self, rgb: npt.NDArray[np.uint8] | Frame, *, time: float | None = None, user: Any = None
+    ) -> None:
         """Hand over one image. It is copied; if it finds no place, the oldest leaves as `busy`.
 
         Args:
             rgb: (H, W, 3) uint8, RGB; or a Frame, e.g. from `Frame.from_bgr`.
             time: media seconds, by default since the first push; going back begins a new epoch.
+            user: any JSON value, such as the stamp of your message; `event.user` gives it back (of
+                a clip, that of its last frame). By default the frame's own.
 
         Raises:
             ClosedError: `end` has been called.
-            InputError: the array has another shape or type.
+            InputError: another shape or type, or `user` is nothing that JSON can hold.
         """
         if time is not None:
             check_number(time, f"{self.name}: time in seconds")
         pixels = rgb.rgb if isinstance(rgb, Frame) else rgb
+        if user is None and isinstance(rgb, Frame):
+            user = rgb.user
         arrived = self._clock()
         with self._lock:
             if self._ended:
@@ -82,7 +89,8 @@ class Push:
             epoch = self._epoch + (when < self._time)
             if self._sampler.is_due(when):
                 copy = np.array(pixels)
-                self._box.offer(Frame(copy, when, self._index, epoch, arrived, self.name))
+                frame = Frame(copy, when, self._index, epoch, arrived, self.name, user=user)
+                self._box.offer(frame)
             else:
                 self._box.count(Counts(1, 1))
             self._index, self._epoch, self._time = self._index + 1, epoch, when

@@ -175,3 +175,30 @@ def test_pushed_frames_are_answered_skipped_or_dropped(
 def test_a_source_named_by_an_address_is_named_without_its_secrets() -> None:
     assert Push("rtsp://admin:pa/ss@10.0.0.2/live?pwd=pass").name == "rtsp://10.0.0.2/live"
     assert Push("left camera").name == "left camera"
+
+
+def test_what_the_user_gave_along_travels_with_its_frame_and_is_a_copy() -> None:
+    camera, stamp = Push(), {"stamp": [12, 5], "frame_id": "front"}
+    camera.push(PICTURE, time=1.0, user=stamp)
+    stamp["frame_id"] = "changed"
+    camera.end()
+
+    frame, _ = camera.items(0.0)
+
+    assert isinstance(frame, Frame)
+    assert frame.user == {"stamp": [12, 5], "frame_id": "front"}
+
+
+def test_a_pushed_frame_keeps_what_its_maker_gave_along() -> None:
+    camera = Push(slots=2)
+    camera.push(Frame(PICTURE, user="made"), time=1.0)
+    camera.push(Frame(PICTURE, user="made"), time=2.0, user=7)
+    camera.end()
+
+    assert [item.user for item in camera.items(0.0) if isinstance(item, Frame)] == ["made", 7]
+
+
+@pytest.mark.parametrize("user", [object(), {1j}, float("nan"), {"a": b"bytes"}], ids=str)
+def test_a_user_value_that_json_cannot_hold_is_refused_where_it_is_given(user: object) -> None:
+    with pytest.raises(InputError, match="give what JSON can hold"):
+        Push().push(PICTURE, user=user)
