@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -39,7 +40,7 @@ def bare(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def run(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(python: Path | str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(python), *arguments], capture_output=True, text=True, cwd=cwd)
 
 
@@ -60,6 +61,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
         "assets/demo.mp4",
         "assets/fonts/wqy-microhei.ttc",
         "assets/fonts/LICENSE",
+        "assets/events.schema.json",
         "assets/skyeye-tiny/manifest.json",
         "assets/skyeye-tiny/LICENSE",
         "assets/skyeye-tiny/MODEL_CARD.md",
@@ -123,3 +125,15 @@ def test_a_bare_install_names_the_extra_for_everything_else(bare: Path, tmp_path
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "pip install 'skyeye-edge[runtime]'" in done.stderr
+
+
+def test_a_users_script_is_strictly_typed_against_the_wheel(
+    bare: Path, repo: Path, tmp_path: Path
+) -> None:
+    script = str(shutil.copy(repo / "tests" / "packaging" / "user_script.py", tmp_path))
+    checker = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir=cache"]
+
+    done = run(*checker, "--python-executable", str(bare), script, cwd=tmp_path)
+
+    assert done.stdout.startswith("Success"), done.stdout + done.stderr
+    assert not re.search(r"\bcast\b|type: *ignore|\bAny\b", Path(script).read_text("utf-8"))
