@@ -29,6 +29,7 @@ TRAINING = [
     "av>=12",
 ]
 EVALUATION = ["pycocoevalcap>=1.2", "matplotlib>=3.9"]
+SUPERVISION = ["supervision>=0.31"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "gguf>=0.10"]
 
 EXTRAS: dict[str, list[str]] = {
@@ -42,6 +43,8 @@ EXTRAS: dict[str, list[str]] = {
     # Added on top of runtime-gpu.
     "tensorrt": ["tensorrt>=10"],
     "tensorrt-rtx": ["tensorrt-rtx>=1.0"],
+    # Boxes for its annotators, trackers and zones; before 0.31 it brought an OpenCV of its own.
+    "supervision": SUPERVISION,
     "training": TRAINING,
     "evaluation": EVALUATION,
     # Added on top of training and one runtime flavour.
@@ -52,6 +55,7 @@ EXTRAS: dict[str, list[str]] = {
         "coverage[toml]>=7.6",
         "hypothesis>=6.100",
         "import-linter>=2.2",
+        "jsonschema>=4.20",
         "mypy>=1.15",
         "pysubs2>=1.7",
         "pytest>=8.3",
@@ -61,7 +65,7 @@ EXTRAS: dict[str, list[str]] = {
         "setuptools>=77",
     ],
 }
-EXTRAS["all"] = [*EXTRAS["runtime"], *TRAINING, *EVALUATION, *EXPORT]
+EXTRAS["all"] = [*EXTRAS["runtime"], *TRAINING, *EVALUATION, *EXPORT, *SUPERVISION]
 EXTRAS = {name: list(dict.fromkeys(needs)) for name, needs in EXTRAS.items()}
 
 setup(

@@ -220,7 +220,9 @@ def install(venv: Path, profile: str) -> None:
     if not has_llama(python):
         wanted.append(str(build_llama(python, venv / "setup-llama.log")))
     flavour = opencv_flavour()
-    extras = flavour if profile == "runtime" else f"{flavour},training,export,evaluation,dev"
+    extras = (
+        flavour if profile == "runtime" else f"{flavour},training,export,evaluation,supervision,dev"
+    )
     log = venv / f"setup-{profile}.log"
     say(f"installing skyeye-edge[{extras}] into {venv.name}/; the log is {log}")
     if profile == "dev":

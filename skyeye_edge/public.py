@@ -52,4 +52,5 @@ from skyeye_edge.runtime import (
     Model as Model,
     Push as Push,
     load as load,
+    to_detections as to_detections,
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skyeye_edge.runtime.chat import Chat
+    from skyeye_edge.runtime.detections import to_detections
     from skyeye_edge.runtime.engine import Answer, Question
     from skyeye_edge.runtime.libllama import quantise_gguf
     from skyeye_edge.runtime.machine import versions
@@ -28,6 +29,7 @@ _HOMES = {
     "Stream": "stream",
     "load": "model",
     "quantise_gguf": "libllama",
+    "to_detections": "detections",
     "versions": "machine",
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "Stream",
     "load",
     "quantise_gguf",
+    "to_detections",
     "versions",
 ]
 

@@ -1,0 +1,42 @@
+"""Boxes for the tools of the library supervision: its annotators, trackers, zones and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skyeye_edge.core.answers import Result
+from skyeye_edge.core.errors import needs
+
+if TYPE_CHECKING:
+    from supervision import Detections
+
+
+def to_detections(results: Result | Sequence[Result]) -> Detections:
+    """The boxes of one image as supervision's `Detections`.
+
+    Args:
+        results: one, or those of one image, such as `Model.run` or an event gives.
+
+    Returns:
+        `xyxy` (N, 4) float32 in pixels, `confidence` (N,), `class_id` (N,), and the names in
+        `data["class_name"]`. A name's class is its place among the names that were asked for, found
+        or not: with the same tasks it is the same in every image.
+
+    Raises:
+        MissingExtraError: supervision is not installed.
+    """
+    with needs("supervision"):
+        from supervision import Detections
+    several = (results,) if isinstance(results, Result) else results
+    named = [entry for result in several for entry in result.named_boxes()]
+    classes = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in named))}
+    boxes = [box for _, boxes in named for box in boxes]
+    return Detections(
+        xyxy=np.array([box.xyxy for box in boxes], np.float32).reshape(-1, 4),
+        confidence=np.array([box.score for box in boxes], np.float32),
+        class_id=np.array([classes[box.label] for box in boxes], int),
+        data={"class_name": np.array([box.label for box in boxes], str)},
+    )
