@@ -177,16 +177,18 @@ def _height(bar: Sequence[Patch]) -> int:
 
 def _wrapped(text: str, capital: float, room: int) -> list[str]:
     """At most MOST_LINES lines that fit `room` pixels; what is too much ends in dots."""
-    lines = [""]
-    end = 0
+    lines, end, space = [""], 0, text_width("a a", capital) - text_width("aa", capital)
+    left = room  # in the last line; by pieces, because measuring whole lines costs more
     for piece in _PIECE.finditer(text):
         gap = " " if piece.start() > end and lines[-1] else ""
-        longer = lines[-1] + gap + piece[0]
-        end = piece.end()
-        if lines[-1] and text_width(longer, capital) > room:
+        need = text_width(piece[0], capital) + (space if gap else 0)
+        if lines[-1] and need > left:
             lines.append(piece[0])
+            left = room - text_width(piece[0], capital)
         else:
-            lines[-1] = longer
+            lines[-1] += gap + piece[0]
+            left -= need
+        end = piece.end()
     if len(lines) > MOST_LINES:
         lines = [*lines[: MOST_LINES - 1], " ".join(lines[MOST_LINES - 1 :])]
     return [_shortened(line, capital, room) for line in lines]

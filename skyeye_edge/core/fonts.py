@@ -44,6 +44,7 @@ def text_mask(text: str, capital: float) -> npt.NDArray[np.uint8]:
     return mask
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, capital: float) -> int:
     """Pixels from the beginning of a line to its end."""
     size = _font_size(capital)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from skyeye_edge.core.boxes import Size
 
@@ -70,10 +71,10 @@ def place_labels(
     for box, size in zip(boxes, sizes, strict=True):
         taken = [place for place in found if place is not None]
         others = [other for other in boxes if other != box]
-        near, far = _near(box, size, room), _far(box, size, room)
-        free = [place for place in (*near, *far) if _is_free(place, taken)]
-        clear = (place for place in free[:CLOSE] if not _hides(place, others))
-        found.append(next(clear, next(iter(free), None)))
+        wished = chain(_near(box, size, room), _far(box, size, room))
+        free = list(islice((place for place in wished if _is_free(place, taken)), CLOSE))
+        clear = (place for place in free if not _hides(place, others))
+        found.append(next(clear, free[0] if free else None))
     return found
 
 

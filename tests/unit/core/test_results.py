@@ -404,7 +404,7 @@ def test_phrases_in_a_text_carry_their_boxes_whatever_was_asked(task: Task) -> N
     result = parse_reply(task, said("see <p>a car</p> {<10><20><30><40>}"), (100, 100), BOXES)
 
     assert isinstance(result, TextResult)
-    assert result.phrases == (("a car", (Box((10, 20, 30, 40)),)),)
+    assert result.phrases == (("a car", (Box((10, 20, 30, 40), label="a car"),)),)
 
 
 @pytest.mark.parametrize("task", FREE_TEXT[:-1], ids=str)

@@ -198,7 +198,9 @@ def test_a_pushed_frame_keeps_what_its_maker_gave_along() -> None:
     assert [item.user for item in camera.items(0.0) if isinstance(item, Frame)] == ["made", 7]
 
 
-@pytest.mark.parametrize("user", [object(), {1j}, float("nan"), {"a": b"bytes"}], ids=str)
+@pytest.mark.parametrize(
+    "user", [object(), {1j}, float("nan"), {"a": b"bytes"}], ids=["object", "set", "nan", "bytes"]
+)
 def test_a_user_value_that_json_cannot_hold_is_refused_where_it_is_given(user: object) -> None:
     with pytest.raises(InputError, match="give what JSON can hold"):
         Push().push(PICTURE, user=user)
