@@ -6,7 +6,7 @@ Needs: pip install 'skyeye-edge[runtime]'
 
 import sys
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 import skyeye_edge as sky
 from skyeye_edge.training.data.synthetic import render_scene
@@ -22,11 +22,9 @@ def main() -> None:
     with sky.load() as model:
         hit = model.ground(image, phrase)
     print(f"{phrase}: {hit.outcome}")
-    draw = ImageDraw.Draw(image)
     for box in hit.boxes:
         print(f"  at {box.xyxy}, score {box.score:.2f}")
-        draw.rectangle(box.xyxy, outline="yellow", width=2)
-    image.save("grounded.png")
+    hit.save("grounded.png")
 
 
 if __name__ == "__main__":
