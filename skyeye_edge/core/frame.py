@@ -43,9 +43,7 @@ class Frame:
     before: Counts = field(default_factory=Counts)  # what happened since the item before this one
     lag: float = 0.0  # seconds by which it came later than the quickest frame of its live source
     decoding: float = 0.0  # seconds spent on decoding and converting it
-    damaged: bool = (
-        False  # data of it, or of a picture that it is drawn from, were missing or wrong
-    )
+    damaged: bool = False  # data of it or of a picture it is drawn from were missing or wrong
     user: Any = None  # a JSON value of whoever made the frame; stands in the event about it
 
     def __post_init__(self) -> None:

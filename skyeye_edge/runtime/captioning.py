@@ -170,6 +170,7 @@ def caption_file(
             min_score=model.spec.scores.min_score,
             every=every,
             clip=clip,
+            keep_damaged=keep_damaged,
         )
         check_same_run(earlier, record, outputs.events)
         if not overwrite:

@@ -32,6 +32,7 @@ class RunRecord:
     min_score: float  # of boxes, where a task states none
     every: float
     clip: int
+    keep_damaged: bool
 
     def to_json(self, utc: datetime) -> str:
         """One line of JSON without the line's end, with the keys that every event has."""
@@ -51,6 +52,7 @@ class RunRecord:
             "min_score": self.min_score,
             "every": self.every,
             "clip": self.clip,
+            "keep_damaged": self.keep_damaged,
         }
         values["id"] = blake2b(json.dumps(values).encode(), digest_size=8).hexdigest()
         # A file name may hold bytes that are no text; a line must be UTF-8 all the same.
@@ -65,6 +67,7 @@ class RunRecord:
             ("the lowest score of a box", self.min_score, now.min_score),
             ("--every", self.every, now.every),
             ("the length of a clip", self.clip, now.clip),
+            ("--keep-damaged", self.keep_damaged, now.keep_damaged),
         ):
             if then != today:
                 yield f"{what} differs: it was {then}, now it is {today}"
@@ -83,11 +86,14 @@ def build_record(
     min_score: float,
     every: float,
     clip: int,
+    keep_damaged: bool,
 ) -> RunRecord:
     """The record of a run that is about to begin."""
     said = tuple(_said(task) for task in tasks)
     name = source.encode("utf-8", "replace").decode()
-    return RunRecord(name, media, said, dict(model), float(min_score), float(every), clip)
+    return RunRecord(
+        name, media, said, dict(model), float(min_score), float(every), clip, keep_damaged
+    )
 
 
 def parse_record(line: str) -> RunRecord | None:
@@ -105,6 +111,7 @@ def parse_record(line: str) -> RunRecord | None:
             values["min_score"],
             values["every"],
             values["clip"],
+            values["keep_damaged"],
         )
     except (ValueError, KeyError, TypeError):
         return None

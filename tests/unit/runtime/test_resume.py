@@ -79,9 +79,12 @@ def record(
     min_score: float = 0.0,
     every: float = 1.0,
     clip: int = 1,
+    keep_damaged: bool = False,
 ) -> RunRecord:
     options = {"min_score": min_score, "every": every}
-    return build_record(source, media, tasks, model, clip=clip, **options)
+    return build_record(
+        source, media, tasks, model, clip=clip, keep_damaged=keep_damaged, **options
+    )
 
 
 RECORD = record()
@@ -175,6 +178,7 @@ def test_the_same_run_may_go_on(source: str, tmp_path: Path) -> None:
         pytest.param({"min_score": 0.5}, "lowest score .* was 0.0, now it is 0.5", id="min_score"),
         pytest.param({"every": 2.0}, "--every differs: it was 1.0, now it is 2.0", id="every"),
         pytest.param({"clip": 4}, "length of a clip differs", id="clip"),
+        pytest.param({"keep_damaged": True}, "--keep-damaged differs", id="damaged pictures"),
     ],
 )
 def test_another_run_is_not_mixed_into_the_file(
