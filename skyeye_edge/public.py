@@ -3,7 +3,7 @@
 `X as X` is how a name is marked public for type checkers; `skyeye_edge` hands them on.
 """
 
-from skyeye_edge.core.answers import plot as plot
+from skyeye_edge.core.results import plot as plot
 from skyeye_edge.core.boxes import Box as Box
 from skyeye_edge.core.bundle import (
     Bundle as Bundle,

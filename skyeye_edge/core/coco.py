@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from skyeye_edge.core.answers import TaskResult
 from skyeye_edge.core.arguments import as_tuple
 from skyeye_edge.core.boxes import Box
 from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.results import TaskResult
 
 Categories = Mapping[str, int] | Sequence[str] | Sequence[Mapping[str, Any]]
 

@@ -12,7 +12,6 @@ from datetime import datetime, timezone
 from hashlib import blake2b
 from typing import Any, Literal, TypeVar
 
-from skyeye_edge.core.answers import TaskResult, parse_result
 from skyeye_edge.core.arguments import check_text
 from skyeye_edge.core.boxes import Size
 from skyeye_edge.core.errors import DataError, InputError
@@ -26,6 +25,7 @@ from skyeye_edge.core.json_types import (
     UserValues,
     json_line,
 )
+from skyeye_edge.core.results import TaskResult, parse_result
 
 SCHEMA: Literal[1] = 1
 CAUSES = ("gate", "stale", "busy", "decode")  # always written; others where they happened

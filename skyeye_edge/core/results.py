@@ -1,267 +1,373 @@
-"""Typed answers to tasks: read from replies, and written as the text that training learns."""
+"""Typed answers to tasks: values that compare, pickle, become JSON, and draw themselves."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
-from skyeye_edge.core.answers import (
-    ClassifyResult,
-    DetectResult,
-    GroundResult,
-    TaskResult,
-    TextResult,
-)
-from skyeye_edge.core.boxes import (
-    BOX_TEXT,
-    XYXY,
-    Box,
-    BoxSpec,
-    Size,
-    box_pixels,
-    box_text,
-    is_box,
-    parse_boxes,
-)
-from skyeye_edge.core.json_types import BoxOutcome, TextOutcome, TextTask
-from skyeye_edge.core.reply import Reply, Stopped
-from skyeye_edge.core.scores import ScoreSpec
-from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Detect, Ground, Identify, Task
+from skyeye_edge.core.boxes import XYXY, Box, Size
+from skyeye_edge.core.errors import InputError
 
-__all__ = [
-    "ClassifyResult",
-    "DetectResult",
-    "GroundResult",
-    "TaskResult",
-    "TextResult",
-    "format_answer",
-    "parse_reply",
-]
+if TYPE_CHECKING:  # values that nobody draws or writes need neither numpy nor Pillow
+    from PIL import Image
+
+    from skyeye_edge.core.images import ImageLike
+    from skyeye_edge.core.json_types import (
+        AskedValues,
+        BoxOutcome,
+        BoxValues,
+        ClassifyValues,
+        DetectValues,
+        GroundValues,
+        PhraseValues,
+        PlacedValues,
+        ResultValues,
+        TextOutcome,
+        TextTask,
+        TextValues,
+    )
+    from skyeye_edge.core.reply import Stopped
+
+NamedBoxes = tuple[tuple[str, tuple[Box, ...]], ...]  # what was looked for, and where it is
+_NO_SIZE: Size = (0, 0)
 
 
-def format_answer(result: TaskResult, size: Size, boxes: BoxSpec) -> str:
-    """The text by which a model says `result`; what training learns and chat remembers."""
-    match result:
-        case TextResult():
-            return result.text
-        case ClassifyResult():
-            return result.label
-        case GroundResult(boxes=found):
-            return box_text(found[0].xyxy, size, boxes) if found else boxes.absent
-        case DetectResult(name=name, boxes=found):
-            if not found:
-                return boxes.absent
-            return f"<p>{name}</p> " + "<delim>".join(box_text(b.xyxy, size, boxes) for b in found)
+class Result:
+    """What every answer offers. Inherited, because four classes would repeat these methods.
+
+    `size` and `image` are what an answer is about, and no part of it: they do not count in `==`.
+    """
+
+    __slots__ = ()
+    outcome: TextOutcome | BoxOutcome
+    text: str  # what the model wrote
+    tokens: tuple[int, ...]
+    stopped: Stopped
+    score: float
+    size: Size  # (width, height) of the asked image; (0, 0) if the result was made without one
+    image: ImageLike | None  # the asked image, for `plot`; results of streams keep none
+
+    @property
+    def found(self) -> bool:
+        """True if there is at least one box; whether it is absent or uncertain, `outcome` says."""
+        return any(boxes for _, boxes in self.named_boxes())
+
+    def named_boxes(self) -> NamedBoxes:
+        """What was looked for or named, each with its boxes; without any where it is not."""
+        raise NotImplementedError
+
+    def words(self) -> str:
+        """What stands under a picture: the answer in words, as far as boxes do not say it."""
+        raise NotImplementedError
+
+    def to_dict(self) -> ResultValues:
+        """The values that stand in an event's JSON; docs/formats.md names them.
+
+        Raises:
+            InputError: there are boxes, and the size of the image is not known.
+        """
+        raise NotImplementedError
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON."""
+        from skyeye_edge.core.json_types import json_line
+
+        return json_line(self.to_dict())
+
+    def plot(self, image: ImageLike | None = None) -> Image.Image:
+        """The picture with the answer drawn on it; for several answers see `skyeye_edge.plot`."""
+        return plot((self,), image)
+
+    def save(self, path: str | PathLike[str], image: ImageLike | None = None) -> None:
+        """Write the drawn picture; the name's end says the format, such as .png or .jpg.
+
+        Raises:
+            InputError: there is no such format, or `path` cannot be written.
+        """
+        from skyeye_edge.core.images import write_image
+
+        write_image(self.plot(image), path)
+
+    def show(self, image: ImageLike | None = None) -> None:
+        """Show the drawn picture: in a notebook in its place, else in the desktop's viewer."""
+        self.plot(image).show()
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows for a result that knows its image."""
+        if self.image is None:
+            return None
+        from skyeye_edge.core.images import image_bytes
+
+        return image_bytes(self.plot(), "PNG")
 
 
-_AS_IT_IS = ScoreSpec()
+@dataclass(frozen=True, slots=True)
+class TextResult(Result):
+    """Words: the answer to Caption, Describe, Identify and Ask."""
+
+    task: TextTask
+    outcome: TextOutcome
+    text: str  # words only, never marks of the box syntax
+    question: str = ""  # of Ask
+    box: XYXY | None = None  # of Identify
+    phrases: NamedBoxes = ()  # parts of the text that have boxes
+    tokens: tuple[int, ...] = ()
+    stopped: Stopped = "end"
+    score: float = 1.0  # mean probability of the tokens
+    size: Size = field(default=_NO_SIZE, compare=False)
+    image: ImageLike | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        phrases = tuple((phrase, _labelled(boxes, phrase)) for phrase, boxes in self.phrases)
+        object.__setattr__(self, "phrases", phrases)
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """Those of all phrases."""
+        return tuple(box for _, boxes in self.phrases for box in boxes)
+
+    def named_boxes(self) -> NamedBoxes:
+        """The phrases."""
+        return self.phrases
+
+    def words(self) -> str:
+        """The text; behind the question, if it was one."""
+        return f"{self.question} {self.text}".strip()
+
+    def to_dict(self) -> TextValues:
+        """The values that stand in an event's JSON."""
+        asked: AskedValues = {}
+        if self.task == "ask":
+            asked["question"] = self.question
+        if self.box is not None:
+            asked["box"] = list(self.box)
+        placed: PlacedValues = {}
+        if self.phrases:
+            placed["phrases"] = [self._phrase_values(*phrase) for phrase in self.phrases]
+        return {
+            "task": self.task,
+            **asked,
+            "outcome": self.outcome,
+            "text": self.text,
+            "stopped": self.stopped,
+            "score": _rounded(self.score),
+            **placed,
+        }
+
+    def _phrase_values(self, phrase: str, boxes: tuple[Box, ...]) -> PhraseValues:
+        return {"phrase": phrase, "boxes": _box_values(boxes, self.size)}
 
 
-def parse_reply(
-    task: Task, reply: Reply, size: Size, boxes: BoxSpec, scores: ScoreSpec = _AS_IT_IS
-) -> TaskResult:
-    """The typed answer to `task` in what the language model wrote.
+@dataclass(frozen=True, slots=True)
+class ClassifyResult(Result):
+    """Which of the given names the frame shows."""
+
+    label: str  # "" if the answer was cut or unreadable
+    outcome: TextOutcome
+    text: str = ""
+    tokens: tuple[int, ...] = ()
+    stopped: Stopped = "end"
+    score: float = 1.0
+    size: Size = field(default=_NO_SIZE, compare=False)
+    image: ImageLike | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """None: a class is about the whole image."""
+        return ()
+
+    def named_boxes(self) -> NamedBoxes:
+        """Nothing."""
+        return ()
+
+    def words(self) -> str:
+        """The label."""
+        return self.label
+
+    def to_dict(self) -> ClassifyValues:
+        """The values that stand in an event's JSON."""
+        return {
+            "task": "classify",
+            "outcome": self.outcome,
+            "label": self.label,
+            "stopped": self.stopped,
+            "score": _rounded(self.score),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class GroundResult(Result):
+    """Where `phrase` is in the frame."""
+
+    phrase: str
+    outcome: BoxOutcome
+    boxes: tuple[Box, ...]
+    text: str = ""
+    tokens: tuple[int, ...] = ()
+    stopped: Stopped = "end"
+    score: float = 1.0
+    size: Size = field(default=_NO_SIZE, compare=False)
+    image: ImageLike | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "boxes", _labelled(self.boxes, self.phrase))
+
+    def named_boxes(self) -> NamedBoxes:
+        """The phrase."""
+        return ((self.phrase, self.boxes),)
+
+    def words(self) -> str:
+        """That it was not found, and how."""
+        return "" if self.boxes else f"{self.phrase}: {self.outcome}"
+
+    def to_dict(self) -> GroundValues:
+        """The values that stand in an event's JSON."""
+        return {
+            "task": "ground",
+            "phrase": self.phrase,
+            "outcome": self.outcome,
+            "stopped": self.stopped,
+            "score": _rounded(self.score),
+            "boxes": _box_values(self.boxes, self.size),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DetectResult(Result):
+    """All objects called `name` in the frame."""
+
+    name: str
+    outcome: BoxOutcome
+    boxes: tuple[Box, ...]
+    text: str = ""
+    tokens: tuple[int, ...] = ()
+    stopped: Stopped = "end"
+    score: float = 1.0
+    size: Size = field(default=_NO_SIZE, compare=False)
+    image: ImageLike | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "boxes", _labelled(self.boxes, self.name))
+
+    def named_boxes(self) -> NamedBoxes:
+        """The name."""
+        return ((self.name, self.boxes),)
+
+    def words(self) -> str:
+        """That none was found, and how."""
+        return "" if self.boxes else f"{self.name}: {self.outcome}"
+
+    def to_dict(self) -> DetectValues:
+        """The values that stand in an event's JSON."""
+        return {
+            "task": "detect",
+            "name": self.name,
+            "outcome": self.outcome,
+            "stopped": self.stopped,
+            "score": _rounded(self.score),
+            "boxes": _box_values(self.boxes, self.size),
+        }
+
+
+TaskResult = TextResult | ClassifyResult | GroundResult | DetectResult
+
+
+def plot(results: Sequence[Result], image: ImageLike | None = None) -> Image.Image:
+    """A picture with all these answers on it: boxes with their names and scores, words in a bar.
 
     Args:
-        task: what was asked.
-        reply: the generated tokens; decoded freely or under the task's automaton.
-        size: (width, height) in pixels of the frame that boxes are given in.
-        boxes: how the model writes boxes, and that nothing is there.
-        scores: what scores of boxes mean, and from which one on a box counts, unless a task states
-            another.
+        results: about one image, such as `Model.run` or an event gives.
+        image: the image; left out, the one that the results know. Those of a stream know none,
+            so that a long stream does not fill the memory. It may be of another size.
+
+    Raises:
+        InputError: no image is given, and the results know none.
+        MediaError: the image cannot be read (any more).
     """
-    return replace(_read_answer(task, reply, size, boxes, scores), size=size)
+    from PIL import Image
+
+    from skyeye_edge.core.drawing import build_drawing
+    from skyeye_edge.core.images import as_frame
+
+    known = next((result.image for result in results if result.image is not None), None)
+    if image is None and known is None:
+        raise InputError(
+            "these results keep no image (those of a stream never do): give it, plot(image)"
+        )
+    frame = as_frame(known if image is None else image)  # type: ignore[arg-type]  # one is given
+    size = next((result.size for result in results if result.size != _NO_SIZE), frame.size)
+    named = [entry for result in results for entry in result.named_boxes()]
+    drawing = build_drawing(named, caption(results), size, frame.size)
+    return Image.fromarray(drawing.on(frame.rgb))
 
 
-def _read_answer(
-    task: Task, reply: Reply, size: Size, boxes: BoxSpec, scores: ScoreSpec
-) -> TaskResult:
-    text, tokens, stopped = reply.text.strip(), reply.ids, reply.stopped
-    match task:
-        case Ground(phrase=phrase):
-            read = _read_boxes(reply, "", size, boxes, scores, many=False)
-            outcome, found, score = _counted(read, task.min_score, scores)
-            return GroundResult(phrase, outcome, found, text, tokens, stopped, score)
-        case Detect(name=name):
-            read = _read_boxes(reply, f"<p>{name}</p>", size, boxes, scores, many=True)
-            outcome, found, score = _counted(read, task.min_score, scores)
-            return DetectResult(name, outcome, found, text, tokens, stopped, score)
-        case Classify(names=names):
-            label = _label(text, names) if stopped == "end" else ""
-            said = "text" if label else _wordless(stopped)
-            return ClassifyResult(label, said, text, tokens, stopped, _text_score(reply))
-        case Caption():
-            return _words("caption", reply, size, boxes, scores)
-        case Describe():
-            return _words("describe", reply, size, boxes, scores, with_boxes=task.boxes)
-        case Identify(box=box):
-            return _words("identify", reply, size, boxes, scores, box=box)
-        case Ask(question=question):
-            return _words("ask", reply, size, boxes, scores, question=question)
+def caption(results: Sequence[Result]) -> str:
+    """What stands in the bar under a picture."""
+    words = (result.words().strip() for result in results)
+    return "  |  ".join(part for part in words if part)
 
 
-_PHRASE = re.compile(rf"<p>(.*?)</p> ?({BOX_TEXT.pattern}(?:<delim>{BOX_TEXT.pattern})*)")
-_MARKS = re.compile(
-    r"\{?(?:<[0-9]{1,4}>)+\}?|</?p>|<delim>"  # whole ones, of broken boxes too
-    r"|\{<?[0-9]*$|<(?:[0-9]{1,4}|/?p?|d[elim]{0,4})$"  # and one that the token limit broke off
-)
-_BEGUN = re.compile(r"\{(<|$)")  # other braces are words
+def parse_result(values: Mapping[str, Any], size: Size) -> TaskResult:
+    """The reverse of `to_dict`, without tokens, and without the raw text of boxes.
 
-
-def _words(
-    task: TextTask,
-    reply: Reply,
-    size: Size,
-    boxes: BoxSpec,
-    scores: ScoreSpec,
-    *,
-    with_boxes: bool = False,
-    question: str = "",
-    box: XYXY | None = None,
-) -> TextResult:
-    """Free text: whatever was asked, a model may put boxes into it, which are no words.
-
-    An answer to another task than Describe(boxes=True) that is nothing but phrases with boxes is
-    none: the model has answered what was not asked.
+    Raises:
+        KeyError, TypeError, ValueError: it is no result.
+        InputError: a box has swapped corners.
     """
-    line = _line(reply)
-    broken = reply.stopped == "end" and _BEGUN.search(BOX_TEXT.sub("", line.rstrip()))
-    readable = not broken and all(is_box(bins, boxes) for bins in parse_boxes(line).corners)
-    phrases = _phrases(reply, line, size, boxes, scores) if readable else ()
-    text = _plain(reply.text)
-    if phrases and not with_boxes and not re.search(r"\w", _plain(_PHRASE.sub(" ", reply.text))):
-        text = ""
-    said: TextOutcome = "text"
-    if reply.stopped == "length" or not text or not readable:
-        said = _wordless(reply.stopped)
-    return TextResult(
-        task, said, text, question, box, phrases, reply.ids, reply.stopped, _text_score(reply)
-    )
+    end = {"stopped": values["stopped"], "score": values["score"], "size": size}
+    outcome = values["outcome"]
+    match values["task"]:
+        case "classify":
+            return ClassifyResult(values["label"], outcome, values["label"], **end)
+        case "ground":
+            return GroundResult(values["phrase"], outcome, _boxes(values["boxes"]), **end)
+        case "detect":
+            return DetectResult(values["name"], outcome, _boxes(values["boxes"]), **end)
+        case task:
+            rows = values.get("phrases", ())
+            phrases = [(row["phrase"], _boxes(row["boxes"])) for row in rows]
+            return TextResult(
+                task,
+                outcome,
+                values["text"],
+                question=values.get("question", ""),
+                box=_xyxy(values["box"]) if "box" in values else None,
+                phrases=tuple(phrases),
+                **end,
+            )
 
 
-def _phrases(
-    reply: Reply, line: str, size: Size, boxes: BoxSpec, scores: ScoreSpec
-) -> tuple[tuple[str, tuple[Box, ...]], ...]:
-    phrases = []
-    for found in _PHRASE.finditer(line):
-        phrase = found[1].encode("latin-1").decode("utf-8", "replace").strip()
-        places = _boxes_in(reply, line, *found.span(2), size, boxes, scores)
-        phrases.append((phrase, tuple(box for box in places if box.score >= scores.min_score)))
-    return tuple(phrases)
+def _labelled(boxes: Sequence[Box], label: str) -> tuple[Box, ...]:
+    return tuple(box if box.label == label else replace(box, label=label) for box in boxes)
 
 
-def _plain(text: str) -> str:
-    """The words of a text; one without marks stays as it is, but for the space around it."""
-    words = _MARKS.sub(" ", text)
-    if words == text:
-        return text.strip()
-    return re.sub(r" ([.,;:!?])", r"\1", " ".join(words.split()))
+def _rounded(number: float) -> float:
+    return round(float(number), 6)
 
 
-def _wordless(stopped: Stopped) -> TextOutcome:
-    return "cut" if stopped == "length" else "unreadable"
+def _box_values(boxes: Sequence[Box], size: Size) -> list[BoxValues]:
+    if boxes and size == _NO_SIZE:
+        raise InputError(
+            "this result was made without the size of its image: "
+            "dataclasses.replace(result, size=(width, height)) adds it"
+        )
+    width, height = size
+    rows: list[BoxValues] = []
+    for box in boxes:
+        # A thousandth of a pixel is enough, and `norm` follows from what is written.
+        x1, y1, x2, y2 = (round(float(edge), 3) for edge in box.xyxy)
+        norm = [_rounded(x1 / width), _rounded(y1 / height)]
+        norm += [_rounded(x2 / width), _rounded(y2 / height)]
+        rows.append({"xyxy": [x1, y1, x2, y2], "norm": norm, "score": _rounded(box.score)})
+    return rows
 
 
-def _label(text: str, names: Sequence[str]) -> str:
-    """The name that was said, also where a model that may write freely adds a capital or a stop."""
-    said = (text.casefold(), text.rstrip(".").casefold())
-    alike = [name for name in names if name.strip().casefold() in said]
-    exact = [name for name in alike if name.strip() == text]
-    return (exact or alike or [""])[0]
+def _boxes(rows: Sequence[Mapping[str, Any]]) -> tuple[Box, ...]:
+    return tuple(Box(_xyxy(row["xyxy"]), row["score"]) for row in rows)
 
 
-_Read = tuple[BoxOutcome, tuple[Box, ...], float]
-
-
-def _counted(read: _Read, asked: float | None, scores: ScoreSpec) -> _Read:
-    """Without the boxes that are too uncertain; the score stays, so that users see how close."""
-    outcome, boxes, score = read
-    least = scores.min_score if asked is None else asked
-    kept = tuple(box for box in boxes if box.score >= least)
-    if boxes and not kept and outcome == "found":
-        outcome = "uncertain"
-    return outcome, kept, score
-
-
-def _read_boxes(
-    reply: Reply, heading: str, size: Size, boxes: BoxSpec, scores: ScoreSpec, *, many: bool
-) -> _Read:
-    if boxes.absent and reply.text.strip() == boxes.absent:
-        return "absent", (), _text_score(reply) if reply.presence is None else 1 - reply.presence
-    line = _line(reply)
-    body = _after(line, heading.encode().decode("latin-1"))
-    first = BOX_TEXT.search(line, body)
-    # Whatever follows the one box that was asked for is no matter.
-    end = first.end() if first and not many else len(line)
-    parsed = parse_boxes(line[body:end])
-    if not all(is_box(bins, boxes) for bins in parsed.corners):
-        return "unreadable", (), _text_score(reply)
-    found = tuple(_boxes_in(reply, line, body, end, size, boxes, scores))
-    score = max((box.score for box in found), default=_text_score(reply))
-    if reply.stopped == "length" and (many or not found):
-        return "cut", found, score
-    if not found or not parsed.complete:
-        return "unreadable", (), score
-    return "found", found, score
-
-
-def _line(reply: Reply) -> str:
-    """The answer with one character per byte, so that places in it are places in the pieces."""
-    return b"".join(reply.pieces).decode("latin-1")
-
-
-def _after(line: str, heading: str) -> int:
-    """Where the boxes begin: the known name is skipped by its length, whatever it looks like."""
-    start = len(line) - len(line.lstrip())
-    return start + len(heading) if line.startswith(heading, start) else start
-
-
-def _boxes_in(
-    reply: Reply,
-    line: str,
-    start: int,
-    end: int,
-    size: Size,
-    boxes: BoxSpec,
-    scores: ScoreSpec,
-) -> list[Box]:
-    found = []
-    for match in BOX_TEXT.finditer(line, start, end):
-        x1, y1, x2, y2 = (int(digits) for digits in match.groups())
-        score = scores.calibrated(_raw_score(reply, line, match.start(), match.end()))
-        found.append(Box(box_pixels((x1, y1, x2, y2), size, boxes), score))
-    return found
-
-
-_COORDINATE = re.compile(r"[0-9]+>")  # the `>` says that no further digit follows
-
-
-EDGES = 4
-
-
-def _raw_score(reply: Reply, line: str, start: int, end: int) -> float:
-    """How probable the model finds it that something is there, and that its edges are right.
-
-    The presence, times the geometric mean of the four edges' probabilities to one bin. A token that
-    writes the last digit of an edge counts with its neighbours, others alone: where numbers are
-    written digit by digit, 59 and 60 are no neighbours. (The plain product of the edges tells right
-    boxes from wrong ones as well, but is near 0 for all: without a table, skyeye-tiny's expected
-    calibration error on synthetic scenes was 0.39 with it, and is 0.13.)
-    """
-    spans = [found.span() for found in _COORDINATE.finditer(line, start, end)]
-    edges, place = 1.0, 0
-    for number, piece in enumerate(reply.pieces):
-        after = place + len(piece)
-        if reply.free[number] and any(place < last and first < after for first, last in spans):
-            ends = reply.nearby and any(place <= last - 2 < after for _, last in spans)
-            edges *= (reply.nearby if ends else reply.probabilities)[number]
-        place = after
-    presence = 1.0 if reply.presence is None else reply.presence
-    return min(1.0, presence * float(edges ** (1 / EDGES)))
-
-
-def _text_score(reply: Reply) -> float:
-    """Mean probability of the tokens that were chosen; 1.0 if none was free."""
-    chosen = [p for p, free in zip(reply.probabilities, reply.free, strict=True) if free]
-    return sum(chosen) / len(chosen) if chosen else 1.0
+def _xyxy(edges: Sequence[float]) -> XYXY:
+    x1, y1, x2, y2 = edges
+    return x1, y1, x2, y2

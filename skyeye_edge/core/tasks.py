@@ -10,16 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from skyeye_edge.core.answers import (
+from skyeye_edge.core.arguments import as_tuple, check_flag, check_whole
+from skyeye_edge.core.boxes import XYXY, BoxSpec, Size, box_text, check_corners
+from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.results import (
     ClassifyResult,
     DetectResult,
     GroundResult,
     Result,
     TextResult,
 )
-from skyeye_edge.core.arguments import as_tuple, check_flag, check_whole
-from skyeye_edge.core.boxes import XYXY, BoxSpec, Size, box_text, check_corners
-from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.scores import check_min_score
 
 _Result = TypeVar("_Result", bound=Result, covariant=True)

@@ -14,8 +14,9 @@ import numpy as np
 
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.parsing import parse_reply
 from skyeye_edge.core.reply import Reply
-from skyeye_edge.core.results import GroundResult, parse_reply
+from skyeye_edge.core.results import GroundResult
 from skyeye_edge.core.scores import ScoreSpec, Table
 from skyeye_edge.core.tasks import Ground, Task
 from skyeye_edge.evaluation.grounding import ENOUGH, GroundItem, overlap

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from skyeye_edge.core.answers import caption
 from skyeye_edge.core.drawing import Drawing, build_drawing
 from skyeye_edge.core.errors import needs
 from skyeye_edge.core.events import AnswerEvent, Event
+from skyeye_edge.core.results import caption
 from skyeye_edge.runtime.sinks.output import replacing
 from skyeye_edge.runtime.sources.file import Pictures, VideoFacts, read_facts
 from skyeye_edge.runtime.sources.pixels import BT601, BT709, HD_HEIGHT, LIMITED_RANGE, Converter

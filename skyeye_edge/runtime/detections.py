@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skyeye_edge.core.answers import Result
 from skyeye_edge.core.errors import needs
+from skyeye_edge.core.results import Result
 
 if TYPE_CHECKING:
     from supervision import Detections

@@ -19,10 +19,11 @@ from skyeye_edge.core.arguments import check_number, check_whole
 from skyeye_edge.core.automaton import task_automaton
 from skyeye_edge.core.errors import BackendError, ClosedError, InputError
 from skyeye_edge.core.frame import Frame
+from skyeye_edge.core.parsing import parse_reply
 from skyeye_edge.core.preprocess import VisualTokens, preprocess
 from skyeye_edge.core.prompt import Turn, build_prompt
 from skyeye_edge.core.reply import Reply
-from skyeye_edge.core.results import TaskResult, parse_reply
+from skyeye_edge.core.results import TaskResult
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.core.tasks import ONE_FRAME_TASKS, Task, as_tasks, max_tokens, task_name
 from skyeye_edge.runtime.language import EncodedImage, LanguageModel, Request

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from skyeye_edge.core.answers import Result
 from skyeye_edge.core.arguments import (
     as_path,
     as_tuple,
@@ -35,6 +34,7 @@ from skyeye_edge.core.results import (
     ClassifyResult,
     DetectResult,
     GroundResult,
+    Result,
     TaskResult,
     TextResult,
 )

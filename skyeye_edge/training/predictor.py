@@ -21,10 +21,11 @@ from skyeye_edge.core.automaton import Automaton, Vocabulary, task_automaton
 from skyeye_edge.core.choice import Choice, Draft, Logits, choose
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.frame import Frame
+from skyeye_edge.core.parsing import parse_reply
 from skyeye_edge.core.preprocess import VisualTokens, preprocess
 from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, Turn, build_prompt
 from skyeye_edge.core.reply import Reply
-from skyeye_edge.core.results import TaskResult, parse_reply
+from skyeye_edge.core.results import TaskResult
 from skyeye_edge.core.tasks import ONE_FRAME_TASKS, Task, max_tokens, task_name
 from skyeye_edge.training.data.collate import IMAGE, Tokenizer
 from skyeye_edge.training.data.record import RGB, read_rgb, sizes_of

@@ -11,9 +11,9 @@ import sentencepiece
 import torch
 from torch import Tensor
 
+from skyeye_edge.core.parsing import format_answer
 from skyeye_edge.core.preprocess import Pixels, preprocess
 from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, build_prompt
-from skyeye_edge.core.results import format_answer
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.data.record import Record, read_rgb, sizes_of
 

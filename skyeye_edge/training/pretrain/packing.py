@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from skyeye_edge.core.boxes import Size
+from skyeye_edge.core.parsing import format_answer
 from skyeye_edge.core.prompt import ImageSlot, build_prompt
-from skyeye_edge.core.results import format_answer
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer, tokenise
 from skyeye_edge.training.data.record import Turn

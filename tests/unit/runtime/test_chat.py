@@ -6,8 +6,8 @@ import numpy as np
 
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.frame import Frame
+from skyeye_edge.core.parsing import parse_reply
 from skyeye_edge.core.reply import Reply
-from skyeye_edge.core.results import parse_reply
 from skyeye_edge.core.tasks import Ask
 from skyeye_edge.runtime.chat import Chat
 from skyeye_edge.runtime.engine import Answer, Question

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skyeye_edge.core.boxes import XYXY, BoxSpec
+from skyeye_edge.core.parsing import format_answer, parse_reply
 from skyeye_edge.core.reply import Reply
-from skyeye_edge.core.results import GroundResult, format_answer, parse_reply
+from skyeye_edge.core.results import GroundResult
 from skyeye_edge.core.tasks import Classify, Ground
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.builders.boxes import Object, phrases
