@@ -57,20 +57,32 @@ def choose(
     scores = logits if allowed is None else logits[allowed]
     compared = verdict.shifted(scores) if verdict else scores
     index = pick(compared) if pick else int(compared.argmax())
-    weights = np.exp(scores - scores.max())
+    best = scores[index] if compared is scores and pick is None else scores.max()
+    weights = np.exp(scores - best)
     total = weights.sum()
     token = index if allowed is None else int(allowed[index])
+    probability = float(weights[index] / total)
     near = vocabulary.neighbours(token)
-    places = near if allowed is None else np.flatnonzero(np.isin(allowed, near))
     return Choice(
         token=token,
-        probability=float(weights[index] / total),
-        nearby=float(weights[places].sum() / total),
+        probability=probability,
+        nearby=float(weights[_places(near, allowed)].sum() / total)
+        if len(near) > 1
+        else probability,
         presence=verdict.presence(scores) if verdict else None,
         free=True,
         logits=compared,
         allowed=allowed,
     )
+
+
+def _places(tokens: TokenIds, allowed: TokenIds | None) -> TokenIds:
+    """Where those of `tokens` that are allowed stand in the sorted list of these."""
+    if allowed is None:
+        return tokens
+    places = allowed.searchsorted(tokens)
+    there: TokenIds = places[allowed.take(places, mode="clip") == tokens]
+    return there
 
 
 @dataclass(slots=True)
