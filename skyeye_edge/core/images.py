@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from skyeye_edge.core.address import check_is_no_address
+from skyeye_edge.core.arguments import as_path
 from skyeye_edge.core.errors import InputError, MediaError
 from skyeye_edge.core.frame import Frame
 
@@ -128,7 +129,8 @@ def write_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     Raises:
         InputError: there is no such format, or `path` cannot be written.
     """
-    path = Path(path)
+    path = as_path(path, "path")
+    check_is_no_address(path)
     format_name = Image.registered_extensions().get(path.suffix.lower())
     if format_name not in Image.SAVE:
         raise InputError(f"{path}: no picture format is called {path.suffix!r}; use .png or .jpg")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from skyeye_edge.core.arguments import as_tuple
 from skyeye_edge.core.boxes import XYXY, Box, Size
 from skyeye_edge.core.errors import InputError
 
@@ -274,11 +275,21 @@ class DetectResult(Result):
 TaskResult = TextResult | ClassifyResult | GroundResult | DetectResult
 
 
-def plot(results: Sequence[Result], image: ImageLike | None = None) -> Image.Image:
+def as_results(results: Result | Iterable[Result]) -> tuple[Result, ...]:
+    """One result or several; raises InputError for anything else."""
+    several = (results,) if isinstance(results, Result) else results
+    given = as_tuple(several, "results", "[result]")
+    for result in given:
+        if not isinstance(result, Result):
+            raise InputError(f"{result!r} is no result; give what a model or an event gave")
+    return given
+
+
+def plot(results: Result | Sequence[Result], image: ImageLike | None = None) -> Image.Image:
     """A picture with all these answers on it: boxes with their names and scores, words in a bar.
 
     Args:
-        results: about one image, such as `Model.run` or an event gives.
+        results: one, or those about one image, such as `Model.run` or an event gives.
         image: the image; left out, the one that the results know. Those of a stream know none,
             so that a long stream does not fill the memory. It may be of another size.
 
@@ -286,6 +297,7 @@ def plot(results: Sequence[Result], image: ImageLike | None = None) -> Image.Ima
         InputError: no image is given, and the results know none.
         MediaError: the image cannot be read (any more).
     """
+    results = as_results(results)
     from PIL import Image
 
     from skyeye_edge.core.drawing import build_drawing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skyeye_edge.core.errors import needs
-from skyeye_edge.core.results import Result
+from skyeye_edge.core.results import Result, as_results
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -26,12 +26,13 @@ def to_detections(results: Result | Sequence[Result]) -> Detections:
         or not: with the same tasks it is the same in every image.
 
     Raises:
+        InputError: it is something else.
         MissingExtraError: supervision is not installed.
     """
+    given = as_results(results)
     with needs("supervision"):
         from supervision import Detections
-    several = (results,) if isinstance(results, Result) else results
-    named = [entry for result in several for entry in result.named_boxes()]
+    named = [entry for result in given for entry in result.named_boxes()]
     classes = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in named))}
     boxes = [box for _, boxes in named for box in boxes]
     return Detections(

@@ -19,6 +19,7 @@ from skyeye_edge.core.arguments import (
 )
 
 RGB = np.zeros((4, 4, 3), np.uint8)
+RESULT = sky.TextResult("caption", "text", "two boats")
 
 
 @pytest.mark.parametrize("value", [1, np.int64(7), 2**70])
@@ -99,6 +100,12 @@ WRONG: dict[str, Callable[..., Any]] = {
     "to_coco of no results": lambda: sky.to_coco([(1, "x")], ["car"]),  # type: ignore[list-item]
     "to_coco, categories": lambda: sky.to_coco([], 5),  # type: ignore[arg-type]
     "to_coco, a category": lambda: sky.to_coco([], [{"name": "car"}]),
+    "plot of a number": lambda: sky.plot(5),  # type: ignore[arg-type]
+    "plot of no results": lambda: sky.plot(["a boat"], RGB),  # type: ignore[list-item]
+    "plot on a number": lambda: sky.plot(RESULT, 5),  # type: ignore[arg-type]
+    "save to a number": lambda: RESULT.save(5, RGB),  # type: ignore[arg-type]
+    "to_detections of a word": lambda: sky.to_detections("a boat"),  # type: ignore[arg-type]
+    "to_detections of words": lambda: sky.to_detections(["a boat"]),  # type: ignore[list-item]
     "Push, name": lambda: sky.Push(5),  # type: ignore[arg-type]
     "Push, slots": lambda: sky.Push(slots=1.5),  # type: ignore[arg-type]
     "push of None": lambda: sky.Push().push(None),  # type: ignore[arg-type]
