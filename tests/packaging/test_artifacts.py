@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from skyeye_edge import __version__
+
+# without a path to this checkout, which would be found before the wheel
+ALONE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +38,16 @@ def bare(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "--quiet", str(wheel)]
-    done = subprocess.run(install, capture_output=True, text=True)
+    done = subprocess.run(install, capture_output=True, text=True, env=ALONE)
     if done.returncode:
         pytest.skip(f"no package registry to install from: {done.stderr.strip()[-200:]}")
     return python
 
 
 def run(python: Path | str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(python), *arguments], capture_output=True, text=True, cwd=cwd)
+    return subprocess.run(
+        [str(python), *arguments], capture_output=True, text=True, cwd=cwd, env=ALONE
+    )
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
