@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument(
         "--reliability", type=Path, metavar="PNG", help="draw scores of boxes against right ones"
     )
-    parser.add_argument("--only", choices=PARTS)
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
     args = parser.parse_args()
     scored: dict[str, Sequence[Scored]] = {}
     parts: dict[str, Callable[[Predictor], dict[str, Any]]] = {
@@ -88,7 +88,7 @@ def main() -> None:
     }
     figures: dict[str, Any] = {}
     with open_predictor(args.checkpoint, args.bundle) as predictor:
-        for name in [args.only] if args.only else list(parts):
+        for name in args.only or PARTS:
             began = time.monotonic()
             figures |= parts[name](predictor)
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)

@@ -33,9 +33,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# Started in the background of a script, this process and all it starts would ignore Ctrl-C, which
-# is what some tests are about.
+# Started in the background of a script, or by nohup, this process and all it starts would ignore
+# Ctrl-C or a closed terminal, which is what some tests are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @cache

@@ -120,11 +120,12 @@ class EvaVit(nn.Module):
 
         With `kept` (B, K), the numbers of the patches that are not dropped: (B, 1 + K, width).
         """
-        patches = self.patch_embed(pixel_values) + self.pos_embed[:, 1:]
+        patches = self.patch_embed(pixel_values)
+        cls = self.cls_token.expand(patches.shape[0], -1, -1)
+        x = torch.cat([cls, patches], dim=1) + self.pos_embed
         if kept is not None:  # training on fewer patches: as He et al. 2021, without a decoder
-            patches = patches.gather(1, kept.unsqueeze(-1).expand(-1, -1, patches.shape[-1]))
-        cls = (self.cls_token + self.pos_embed[:, :1]).expand(patches.shape[0], -1, -1)
-        x = torch.cat([cls, patches], dim=1)
+            index = kept.unsqueeze(-1).expand(-1, -1, x.shape[-1])
+            x = torch.cat([x[:, :1], x[:, 1:].gather(1, index)], dim=1)
         for block in self.blocks:
             x = block(x)
         return x
