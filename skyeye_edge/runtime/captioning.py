@@ -26,7 +26,7 @@ from skyeye_edge.runtime.resume import (
     read_earlier,
     read_events,
 )
-from skyeye_edge.runtime.run_record import build_record
+from skyeye_edge.runtime.run_record import RunRecord, build_record
 from skyeye_edge.runtime.sinks.captions import CaptionFormat, write_captions
 from skyeye_edge.runtime.sinks.jsonl import JsonlSink
 from skyeye_edge.runtime.sinks.output import make_folder
@@ -159,6 +159,12 @@ def caption_file(
     for path in outputs.files:
         make_folder(path.parent)
     check_free(outputs.files, overwrite=overwrite)
+
+    def tell(event: Event) -> None:
+        on_event(event)
+        if isinstance(event, AnswerEvent):
+            on_progress(_asking(source, event))
+
     # Locked before it is read: what another run is writing is not to be gone on with.
     with closing(JsonlSink(outputs.events, append=True)) as lines, _unless_empty(outputs.events):
         earlier = read_earlier(outputs.events) if resume else Earlier()
@@ -185,21 +191,30 @@ def caption_file(
             totals=earlier.totals,
             answered=len(earlier.indices),
         )
-        with ending_on_signals() as ending, stream:
-            ending.stops(stream)
-            first = next(stream)  # until there is something to write, what was there stays
-            cut_to_last_answer(outputs.events, earlier)
-            if not earlier.indices:
-                lines.write_line(record.to_json(datetime.now(timezone.utc)))
-            for event in chain([first], stream):
-                lines.write(event)
-                on_event(event)
-                if isinstance(event, AnswerEvent):
-                    on_progress(_asking(source, event))
-        lines.sync()
-        interrupted = ending.heard is not None
+        interrupted = _write_events(stream, lines, record, earlier, tell)
         written = _write_rest(source, outputs, interrupted, overwrite, on_progress)
     return Captioned(stream.totals, stream.answered, interrupted, written)
+
+
+def _write_events(
+    stream: Stream,
+    lines: JsonlSink,
+    record: RunRecord,
+    earlier: Earlier,
+    on_event: Callable[[Event], None],
+) -> bool:
+    """Each event to the disk, then to `on_event`; returns whether signals cut the stream short."""
+    with ending_on_signals() as ending, stream:
+        ending.stops(stream)
+        first = next(stream)  # until there is something to write, what was there stays
+        cut_to_last_answer(lines.path, earlier)
+        if not earlier.indices:
+            lines.write_line(record.to_json(datetime.now(timezone.utc)))
+        for event in chain([first], stream):
+            lines.write(event)
+            on_event(event)
+    lines.sync()
+    return ending.heard is not None
 
 
 @contextmanager

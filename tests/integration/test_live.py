@@ -370,3 +370,6 @@ def test_a_peer_that_accepts_and_says_nothing_is_given_up_and_tried_again(
         watcher.wait_for_states("CONNECTING", "RECONNECTING")
 
         watcher.stop()
+
+    assert watcher.frames == []
+    assert watcher.states[-1] == "ENDED"

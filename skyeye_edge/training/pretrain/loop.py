@@ -194,10 +194,10 @@ def _loader(
     data: Batches, phase: Phase, progress: Progress, workers: int
 ) -> Iterator[dict[str, Tensor]]:
     """The batches of a phase that are still to come; a batch's number counts within the phase."""
-    todo = range(progress.images // data.batch, math.ceil(phase.images / data.batch))
+    numbers = range(progress.images // data.batch, math.ceil(phase.images / data.batch))
     return iter(
         DataLoader(
-            data, batch_size=None, sampler=todo, num_workers=workers,
+            data, batch_size=None, sampler=numbers, num_workers=workers,
             prefetch_factor=4 if workers else None, worker_init_fn=_ignore_interrupts,
         )
     )  # fmt: skip

@@ -59,17 +59,17 @@ def test_the_shipped_schema_is_what_the_types_say() -> None:
 def test_every_kind_of_result_fits(result: TaskResult, schema: Draft202012Validator) -> None:
     event = answer(result, user={"stamp": [1, 2.5, None]})
 
-    schema.validate(event)
     alone = {"$ref": "#/$defs/ResultValues", "$defs": schema.schema["$defs"]}
-    schema.evolve(schema=alone).validate(event["results"][0])
+    assert list(schema.iter_errors(event)) == []
+    assert list(schema.evolve(schema=alone).iter_errors(event["results"][0])) == []
 
 
 def test_states_and_summaries_fit(schema: Draft202012Validator) -> None:
     state = build_state(SourceChange("RECONNECTING", "no frame for 5 s", 1, 3.5), "cam1", UTC)
     summary = build_summary(Counts(10, 3, {"closed": 2}), 5, UTC, source="cam1")
 
-    schema.validate(json.loads(state.to_json()))
-    schema.validate(json.loads(summary.to_json()))
+    assert list(schema.iter_errors(json.loads(state.to_json()))) == []
+    assert list(schema.iter_errors(json.loads(summary.to_json()))) == []
 
 
 @pytest.mark.parametrize(
