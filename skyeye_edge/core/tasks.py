@@ -31,6 +31,9 @@ class TaskOf(Generic[_Result]):
     __slots__ = ()
 
 
+BOX_MARKS = ("<p>", "</p>", "<delim>", "{", "}")  # of the box syntax: no part of a name
+
+
 @dataclass(frozen=True, slots=True)
 class Caption(TaskOf[TextResult]):
     """One sentence about the frame or clip."""
@@ -84,7 +87,7 @@ class Detect(TaskOf[DetectResult]):
     def __post_init__(self) -> None:
         _check_words(self.name, "object name")
         check_min_score(self.min_score)
-        if any(mark in self.name for mark in ("<p>", "</p>", "<delim>", "{", "}")):
+        if any(mark in self.name for mark in BOX_MARKS):
             raise InputError(
                 f"object name {self.name!r}: marks of the box syntax cannot be part of it"
             )

@@ -34,6 +34,7 @@ _IN_LAYER = {
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
+GATES = ("silu", "swish")  # two names of one function
 _DERIVED = re.compile(r".*\.rotary_emb\.inv_freq")  # stored by old versions, computed by all
 
 
@@ -67,6 +68,11 @@ def read_sizes(folder: Path) -> LlamaSizes:
         kind = config["model_type"]
         if kind != "llama":
             raise CheckpointError(f"{path}: model type {kind!r}; only 'llama' can be exported")
+        if (gate := config.get("hidden_act", "silu")) not in GATES:
+            raise CheckpointError(
+                f"{path}: hidden_act {gate!r}; llama.cpp computes a LLaMA with SiLU only, "
+                "so its answers would differ"
+            )
         heads = int(config["num_attention_heads"])
         base, factor = _rope(config, path)
         return LlamaSizes(

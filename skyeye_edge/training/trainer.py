@@ -27,7 +27,7 @@ from transformers import (
     set_seed,
 )
 
-from skyeye_edge.core.errors import needs
+from skyeye_edge.core.errors import SkyEyeError, needs
 from skyeye_edge.training.contact_sheet import draw_sheet
 from skyeye_edge.training.data.annotation import DataSet
 from skyeye_edge.training.data.collate import Tokenizer, collate
@@ -90,6 +90,7 @@ def train(
         InputError: the recipe is wrong, or its run folder is in use.
         DataError: an annotation file is wrong.
         CheckpointError: the base checkpoint cannot be used.
+        SkyEyeError: the loss is not finite; what was saved before stays.
     """
     recipe_path = Path(recipe_path)
     recipe = read_recipe(recipe_path)
@@ -172,7 +173,7 @@ def _train_stage(
         args=_arguments(recipe, stage, run),
         train_dataset=Samples(recipe, stage, data, model.spec, tokenizer, processes),
         data_collator=collate,
-        callbacks=[interrupt, _Report(stage, run, done, on_event)],
+        callbacks=[interrupt, _Finite(stage), _Report(stage, run, done, on_event)],
     )
     trainer.remove_callback(PrinterCallback)
     with interrupt:
@@ -205,6 +206,7 @@ def _arguments(recipe: Recipe, stage: StageRecipe, run: RunFolder) -> TrainingAr
         save_total_limit=KEPT_CHECKPOINTS,
         logging_strategy="steps",
         logging_steps=recipe.log_every,
+        logging_nan_inf_filter=False,  # it would log 0.0 for a loss that is not a number
         dataloader_num_workers=recipe.workers,
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
@@ -258,6 +260,35 @@ class _Interrupt(TrainerCallback):
         """Called by the Trainer."""
         if self.asked:
             control.should_save = control.should_training_stop = True
+        return control
+
+
+class _Finite(TrainerCallback):
+    """Ends a run before a step that would make its weights worthless."""
+
+    def __init__(self, stage: StageRecipe) -> None:
+        self._stage = stage
+
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **more: Any,
+    ) -> TrainerControl:
+        """Called by the Trainer, gradients at hand.
+
+        Raises:
+            SkyEyeError: one of them is not finite.
+        """
+        found = [each.grad for each in model.parameters() if each.grad is not None] if model else []
+        if not all(bool(gradient.isfinite().all()) for gradient in found):
+            raise SkyEyeError(
+                f"stage {self._stage.name}, step {state.global_step + 1}: the loss is no number "
+                "any more; nothing of this step is kept. Lower learning_rate (or raise warm_up) in "
+                "the recipe and begin anew, or merge what was saved before"
+            )
         return control
 
 

@@ -12,7 +12,7 @@ from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.builders.turns import KINDS, Kind, build_turns, draw_turns
-from skyeye_edge.training.data.collate import Sample, Tokenizer, build_sample
+from skyeye_edge.training.data.collate import IGNORED, Sample, Tokenizer, build_sample
 from skyeye_edge.training.data.holding_out import hold_out
 from skyeye_edge.training.data.readers import of_split, read_splits
 from skyeye_edge.training.data.record import RGB, Record, Turn, read_rgb, sizes_of
@@ -119,9 +119,21 @@ class Samples(Dataset[Sample]):
         return self._stage.steps * per_step
 
     def __getitem__(self, index: int) -> Sample:
-        record = self.record(index)
+        """A sample with something to learn: questions that leave no room for answers are redrawn.
+
+        Raises:
+            DataError: none fits into `length`, or none of the tasks fits the images.
+        """
         limit = min(self._recipe.length, self._spec.context)
-        return build_sample(record, self._spec, self._tokenizer, limit)
+        chance = self._chance(index)
+        for _ in range(ATTEMPTS):
+            sample = build_sample(self._draw(chance), self._spec, self._tokenizer, limit)
+            if any(label != IGNORED for label in sample.labels):
+                return sample
+        raise DataError(
+            f"{self._names()}: no answer begins within `length` {limit}; "
+            f"raise it in the recipe (the base takes up to {self._spec.context}) or ask less"
+        )
 
     def record(self, index: int) -> Record:
         """Images and turns of sample `index`, not tokenised.
@@ -129,8 +141,16 @@ class Samples(Dataset[Sample]):
         Raises:
             DataError: none of the tasks fits the images.
         """
+        return self._draw(self._chance(index))
+
+    def _chance(self, index: int) -> random.Random:
         key = f"{self._recipe.seed} {self._stage.name} {index}"
-        chance = random.Random(key)  # noqa: S311 - not for secrets
+        return random.Random(key)  # noqa: S311 - not for secrets
+
+    def _names(self) -> str:
+        return ", ".join(source.name for source in self._recipe.data)
+
+    def _draw(self, chance: random.Random) -> Record:
         for _ in range(ATTEMPTS):
             number = chance.choices(range(len(self._data)), self._ratios)[0]
             source, data = self._recipe.data[number], self._data[number]
@@ -141,8 +161,9 @@ class Samples(Dataset[Sample]):
             turns = self._turns(source, data, item, rgb, chance)
             if turns:
                 return Record((rgb,), tuple(turns), data.name, source.split)
-        tasks = ", ".join(source.name for source in self._recipe.data)
-        raise DataError(f"{tasks}: the images say nothing that the recipe's tasks could learn")
+        raise DataError(
+            f"{self._names()}: the images say nothing that the recipe's tasks could learn"
+        )
 
     def _turns(
         self, source: DataRecipe, data: DataSet, item: Annotation, rgb: RGB, chance: random.Random

@@ -187,7 +187,10 @@ class SkyEyeModel(nn.Module):
             "vision_config": asdict(self.vision.config),
             "spec": self.spec.to_json(),
         }
-        (folder / DESCRIPTION).write_text(json.dumps(values, indent=1) + "\n", "utf-8")
+        description = folder / DESCRIPTION
+        description.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
+        for file in folder.rglob("*.safetensors"):  # written for their owner's eyes only
+            shutil.copymode(description, file)
         return folder
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from skyeye_edge.cli.main import main
-from skyeye_edge.core.errors import CheckpointError, DataError, InputError
+from skyeye_edge.core.errors import CheckpointError, DataError, InputError, SkyEyeError
 from skyeye_edge.core.tasks import Caption
 from skyeye_edge.training import (
     CheckpointPredictor,
@@ -220,6 +221,29 @@ def test_a_merged_checkpoint_has_no_adapters_and_knows_where_it_comes_from(
         ("talk", 4),
     ]
     assert str(finished.folder.parent) not in json.dumps(said)
+
+
+def test_whoever_may_read_a_merged_checkpoint_may_read_its_weights(finished: Finished) -> None:
+    plain = (finished.merged / "skyeye.json").stat().st_mode
+
+    weights = list(finished.merged.rglob("*.safetensors"))
+
+    assert len(weights) == 3
+    assert {file.stat().st_mode for file in weights} == {plain}
+
+
+def test_a_run_that_diverges_ends_before_it_spoils_its_weights(recipe: Path) -> None:
+    text = recipe.read_text().replace("learning_rate: 3e-3", "learning_rate: 1e30")
+    recipe.write_text(text.replace("log_every: 2", "log_every: 1\nsave_every: 1"))
+
+    with pytest.raises(SkyEyeError, match=r"stage single, step \d+: the loss is no number"):
+        train(recipe)
+
+    run = RunFolder(recipe.parent / "run")
+    newest = run.last_checkpoint("single")
+    assert newest is not None
+    assert all(bool(each.isfinite().all()) for each in load_file(newest / TRAINED).values())
+    assert all(math.isfinite(line["loss"]) for line in read_log(run))
 
 
 def test_merging_does_not_touch_what_is_there(finished: Finished, tmp_path: Path) -> None:

@@ -205,6 +205,7 @@ def test_a_missing_output_matrix_is_not_taken_for_a_tied_one(folder: Path, tmp_p
     [
         pytest.param({"model_type": "gemma"}, "only 'llama'", id="another family"),
         pytest.param({"rope_parameters": {"rope_type": "yarn"}}, "'yarn'", id="another scaling"),
+        pytest.param({"hidden_act": "gelu"}, "'gelu'; llama.cpp", id="another activation"),
         pytest.param({"hidden_size": None}, "not a usable", id="a size is missing"),
         pytest.param({"vocab_size": 100}, "100 rows", id="fewer rows than pieces"),
     ],

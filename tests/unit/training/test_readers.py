@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.training.data.annotation import Annotation
@@ -93,6 +94,20 @@ def test_a_line_without_a_split_is_trained_on(write_lines: WriteLines) -> None:
             '"label" is missing',
             id="no label",
         ),
+        pytest.param(
+            '{"image": "a.jpg", "boxes": [{"bbox": [1, 1, 4, 4], "label": "{car}"}]}',
+            "{ cannot be part of a name",
+            id="marks in a label",
+        ),
+        pytest.param(
+            '{"image": "a.jpg", "captions": ["half a \\ud83d"]}', "no character", id="surrogate"
+        ),
+        pytest.param(
+            '{"image": "a.jpg", "boxes": [{"bbox": [1, 1, 4, 4], "label": "car"}], '
+            '"absent": ["The car"]}',
+            '"absent" names "The car", which has a box',
+            id="present and absent",
+        ),
     ],
 )
 def test_a_wrong_line_is_named_with_what_to_do(
@@ -105,6 +120,25 @@ def test_a_wrong_line_is_named_with_what_to_do(
 
     assert str(raised.value).startswith(f"{file}:2: ")
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["upright", "turned by its EXIF tag"])
+def test_a_box_beside_the_picture_is_named_with_the_size_of_the_picture(
+    write_lines: WriteLines, tmp_path: Path, turned: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1
+    Image.new("RGB", (100, 40)).save(tmp_path / "wide.jpg", exif=exif)
+    inside, outside = (
+        ([10, 50, 30, 90], [50, 10, 90, 30]) if turned else ([50, 10, 90, 30], [10, 50, 30, 90])
+    )
+    line = '{"image": "wide.jpg", "boxes": [{"bbox": %s, "label": "car"}]}\n'
+
+    read = read_annotations(write_lines(line % inside), "lines", "train")
+
+    assert read[0].objects == ((tuple(map(float, inside)), "car"),)
+    with pytest.raises(DataError, match=r":2: \"bbox\" .*nothing of it lies in wide.jpg.* pixels"):
+        read_annotations(write_lines(line % inside + line % outside), "lines", "train")
 
 
 def test_a_split_that_no_image_belongs_to_is_an_error_that_names_those_there_are(

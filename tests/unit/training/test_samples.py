@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from PIL import Image
 
 from skyeye_edge.core.boxes import BoxSpec
+from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
 from skyeye_edge.core.tasks import Ask, Caption, Describe, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Annotation, DataSet
-from skyeye_edge.training.data.collate import Tokenizer
+from skyeye_edge.training.data.collate import IGNORED, Tokenizer
 from skyeye_edge.training.data.record import RGB, Record
 from skyeye_edge.training.data.samples import Samples, read_data
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
@@ -157,6 +159,21 @@ def test_a_sample_is_tokens_labels_and_pixels_of_equal_length(samples_of: Any) -
     assert len(sample.ids) == len(sample.labels)
     assert sample.pixels.shape == (1, 3, 56, 56)
     assert sum(token < 0 for token in sample.ids) == SPEC.vision.tokens
+
+
+def test_a_question_that_leaves_no_room_for_its_answer_is_drawn_again_or_named(
+    samples_of: Any,
+) -> None:
+    samples = samples_of({"tasks": {"ask": 1.0, "caption": 1.0}}, ratios={"sea": 0})
+    longest = max(len(sample.ids) for sample in map(samples.__getitem__, range(20)))
+
+    samples._recipe = replace(samples._recipe, length=longest - 1)
+    learnt = [any(label != IGNORED for label in samples[n].labels) for n in range(20)]
+    samples._recipe = replace(samples._recipe, length=8)
+
+    assert all(learnt)
+    with pytest.raises(DataError, match="no answer begins within `length` 8; raise it"):
+        samples[0]
 
 
 def test_phrases_of_people_are_asked_as_they_wrote_them(samples_of: Any) -> None:

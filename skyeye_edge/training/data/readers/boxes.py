@@ -19,8 +19,8 @@ def read_boxes(file: Path) -> list[OfSplit]:
     found = []
     for entry in read_array(file):
         boxes = entry.objects("boxes")
-        objects = tuple((box.box("bbox"), box.text("label")) for box in boxes)
         image = entry.image(entry.text("file"), file.parent / IMAGES)
+        objects = tuple((box.box_in("bbox", image), box.label("label")) for box in boxes)
         if objects:
             found.append((entry.text("split"), Annotation(image, objects=objects)))
     return found

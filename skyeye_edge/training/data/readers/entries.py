@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from PIL import Image
+
 from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.core.errors import DataError
+from skyeye_edge.core.tasks import BOX_MARKS
 from skyeye_edge.training.data.annotation import Annotation
 
 OfSplit = tuple[str, Annotation]  # name of the split, and an image of it
 
 _SPACE = re.compile(r"[\s,]*")
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # EXIF: these show the picture on its side
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Entry:
         value = self.values.get(key)
         if not isinstance(value, str) or not value.strip():
             self.fail(f'"{key}" is {_shown(value)}; give some words')
-        return " ".join(value.split())
+        return self._plain(key, value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of words under `key`."""
@@ -45,7 +49,22 @@ class Entry:
             isinstance(v, str) and v.strip() for v in values
         ):
             self.fail(f'"{key}" is {_shown(values)}; give a list of sentences in quotes')
-        return tuple(" ".join(value.split()) for value in values)
+        return tuple(self._plain(key, value) for value in values)
+
+    def label(self, key: str) -> str:
+        """The name of an object under `key`: words without marks of the box syntax."""
+        words = self.text(key)
+        if found := [mark for mark in BOX_MARKS if mark in words]:
+            self.fail(f'"{key}" is {_shown(words)}; {found[0]} cannot be part of a name')
+        return words
+
+    def _plain(self, key: str, words: str) -> str:
+        """Outer and doubled spaces removed; half a character, as `\\ud800` gives, is refused."""
+        try:
+            words.encode()
+        except UnicodeEncodeError:
+            self.fail(f'"{key}" is {_shown(words)}; a part of it is no character')
+        return " ".join(words.split())
 
     def objects(self, key: str) -> list[Entry]:
         """A list of JSON objects under `key`."""
@@ -65,6 +84,17 @@ class Entry:
             f'"{key}" is {_shown(value)}; give [left, top, right, bottom] in pixels, '
             "left < right and top < bottom"
         )
+
+    def box_in(self, key: str, image: Path) -> XYXY:
+        """A box under `key` that lies in the image, at least in part."""
+        x1, y1, x2, y2 = self.box(key)
+        width, height = _size(image)
+        if min(x2, width) - max(x1, 0) <= 0 or min(y2, height) - max(y1, 0) <= 0:
+            self.fail(
+                f'"{key}" is {_shown(self.values[key])}; nothing of it lies in {image.name}, '
+                f"which is {width} x {height} pixels"
+            )
+        return x1, y1, x2, y2
 
     def image(self, name: str, folder: Path) -> Path:
         """The image file called `name` in `folder`."""
@@ -141,6 +171,17 @@ def _entry(file: Path, line: int, values: object) -> Entry:
     if not isinstance(values, dict):
         raise DataError(f"{file}:{line}: {_shown(values)} is no JSON object {{...}}")
     return Entry(file, line, values)
+
+
+def _size(image: Path) -> tuple[float, float]:
+    """Width and height as the picture is seen; endless where it cannot be read: told later."""
+    try:
+        with Image.open(image) as opened:
+            turned = opened.getexif().get(ORIENTATION, 1) in TURNED
+            width, height = opened.size
+    except (OSError, Image.DecompressionBombError):
+        return math.inf, math.inf
+    return (height, width) if turned else (width, height)
 
 
 def _is_number(value: object) -> bool:

@@ -41,12 +41,21 @@ def _annotation(entry: Entry) -> Annotation:
     for box in boxes:
         box.only(_BOX_KEYS)
     asked = "question" in values or "answer" in values
+    image = entry.image(entry.text("image"), entry.file.parent)
+    objects = tuple((box.box_in("bbox", image), box.label("label")) for box in boxes)
+    phrases = tuple((b.text("phrase"), b.box("bbox")) for b in boxes if "phrase" in b.values)
+    absent = entry.texts("absent") if "absent" in values else ()
+    there = {words.casefold() for words, _ in phrases}
+    there |= {f"{the}{label}".casefold() for _, label in objects for the in ("", "the ", "a ")}
+    for words in absent:
+        if words.casefold() in there:
+            entry.fail(f'"absent" names "{words}", which has a box in this image')
     return Annotation(
-        image=entry.image(entry.text("image"), entry.file.parent),
+        image=image,
         captions=entry.texts("captions") if "captions" in values else (),
-        objects=tuple((box.box("bbox"), box.text("label")) for box in boxes),
-        phrases=tuple((b.text("phrase"), b.box("bbox")) for b in boxes if "phrase" in b.values),
-        absent=entry.texts("absent") if "absent" in values else (),
+        objects=objects,
+        phrases=phrases,
+        absent=absent,
         questions=((entry.text("question"), entry.text("answer")),) if asked else (),
         scene=entry.text("class") if "class" in values else "",
     )
