@@ -140,3 +140,16 @@ def demo_clip() -> Path:
     """The packaged clip, a flight over the synthetic world; SKYEYE_TEST_CLIP names another."""
     given = os.environ.get("SKYEYE_TEST_CLIP")
     return Path(given) if given else REPO / "skyeye_edge" / "assets" / "demo.mp4"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 48 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    yield folder
+    # lazily: PyAV lets go of a file it could not finish only with the error itself
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -25,7 +25,7 @@ from skyeye_edge.training.lora import add_adapters, merge_adapters
 from skyeye_edge.training.model.skyeye import CheckpointInfo, SkyEyeModel
 from skyeye_edge.training.quiet import quiet
 from skyeye_edge.training.recipe import Recipe
-from skyeye_edge.training.run_folder import TRAINED, RunFolder, load_trained
+from skyeye_edge.training.run_folder import TRAINED, RunFolder, load_trained, saving
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ def merge(run: str | Path, target: str | Path) -> MergeReport:
     Raises:
         InputError: `run` is no run, has no checkpoint yet, or `target` exists.
         CheckpointError: the merged model's logits differ from the adapted one's.
+        SkyEyeError: the disk is full.
     """
     folder, target = RunFolder(Path(run)), Path(target)
     if target.exists():
@@ -85,7 +86,7 @@ def _merge(
             f"{run.path}: logits differ by {difference:.1e} after merging (at most {TOLERANCE})"
         )
     model.info = _describe(recipe, base, stages)
-    with _draft(target) as draft:
+    with saving(target, "merge again"), _draft(target) as draft:
         model.save_checkpoint(draft)
         terms = recipe.base / "LICENSE"
         if terms.exists():  # they pass on to whatever grows from the base

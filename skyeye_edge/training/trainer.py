@@ -45,6 +45,7 @@ from skyeye_edge.training.run_folder import (
     load_trained,
     open_run,
     read_log,
+    saving,
     write_log,
     write_trained,
 )
@@ -90,7 +91,7 @@ def train(
         InputError: the recipe is wrong, or its run folder is in use.
         DataError: an annotation file is wrong.
         CheckpointError: the base checkpoint cannot be used.
-        SkyEyeError: the loss is not finite; what was saved before stays.
+        SkyEyeError: the loss is not finite, or the disk is full; what was saved before stays.
     """
     recipe_path = Path(recipe_path)
     recipe = read_recipe(recipe_path)
@@ -176,7 +177,7 @@ def _train_stage(
         callbacks=[interrupt, _Finite(stage), _Report(stage, run, done, on_event)],
     )
     trainer.remove_callback(PrinterCallback)
-    with interrupt:
+    with interrupt, saving(run.path, "go on with --resume"):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if interrupt.asked and trainer.state.global_step < stage.steps:
         raise KeyboardInterrupt

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -315,19 +314,6 @@ def test_a_folder_of_images_gets_subtitles_but_no_video(tiny: Model, tmp_path: P
     assert (tmp_path / "images.skyeye.srt").read_text("utf-8").count("-->") == 2
     with pytest.raises(InputError, match="only a video can be annotated"):
         caption_file(tiny, images, Outputs.in_folder(tmp_path, "x", annotate=True), TASKS)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 48 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mounting is not allowed here")
-    yield folder
-    # lazily: PyAV lets go of a file it could not finish only with the error itself
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.mark.root

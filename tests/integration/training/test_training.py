@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,6 +245,22 @@ def test_a_run_that_diverges_ends_before_it_spoils_its_weights(recipe: Path) -> 
     assert newest is not None
     assert all(bool(each.isfinite().all()) for each in load_file(newest / TRAINED).values())
     assert all(math.isfinite(line["loss"]) for line in read_log(run))
+
+
+@pytest.mark.root
+def test_a_full_disk_is_said_to_be_full(
+    finished: Finished, recipe_text: str, small_disk: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(recipe_text.replace("run: run", f"run: {small_disk / 'run'}"))
+
+    with pytest.raises(SkyEyeError, match="disk is full; make room, then go on with --resume"):
+        train(recipe)
+    shutil.rmtree(small_disk / "run")
+    with pytest.raises(SkyEyeError, match="disk is full; make room, then merge again"):
+        merge(finished.folder, small_disk / "merged")
+
+    assert list(small_disk.iterdir()) == []
 
 
 def test_merging_does_not_touch_what_is_there(finished: Finished, tmp_path: Path) -> None:
