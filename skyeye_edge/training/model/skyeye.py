@@ -51,6 +51,8 @@ class SkyEyeModel(nn.Module):
     belongs to it.
     """
 
+    accepts_loss_kwargs = True  # the Trainer then says `num_items_in_batch`
+
     def __init__(
         self,
         vision: EvaVit,
@@ -97,20 +99,30 @@ class SkyEyeModel(nn.Module):
         return embedded.masked_scatter(places.unsqueeze(-1), flat)
 
     def forward(
-        self, pixel_values: Tensor, input_ids: Tensor, labels: Tensor, attention_mask: Tensor
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor,
+        labels: Tensor,
+        attention_mask: Tensor,
+        num_items_in_batch: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Loss of the next token, mean over all positions of the batch that are learnt.
+        """Loss of the next token, mean over all positions that are learnt.
 
         Args:
             pixel_values: (F, 3, S, S), all frames of the batch in order.
             input_ids: (B, L), negative where a visual token stands.
             labels: (B, L), -100 where nothing is learnt; not shifted.
             attention_mask: (B, L), 0 on padding.
+            num_items_in_batch: learnt positions of all batches of a step, on all devices; without
+                it, those of this batch. A mean of means would weigh short answers more.
         """
         embedded = self.embed(input_ids, self.encode_image(pixel_values))
         logits = self.language_model(inputs_embeds=embedded, attention_mask=attention_mask).logits
         shifted = logits[:, :-1].float().flatten(0, 1)
-        loss = nn.functional.cross_entropy(shifted, labels[:, 1:].flatten(), ignore_index=-100)
+        learnt = labels[:, 1:].flatten()
+        loss = nn.functional.cross_entropy(shifted, learnt, ignore_index=-100, reduction="sum")
+        number = (learnt != -100).sum() if num_items_in_batch is None else num_items_in_batch
+        loss = loss / number
         return {"loss": loss, "logits": logits}
 
     @classmethod

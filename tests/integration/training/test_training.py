@@ -247,6 +247,19 @@ def test_a_run_that_diverges_ends_before_it_spoils_its_weights(recipe: Path) -> 
     assert all(math.isfinite(line["loss"]) for line in read_log(run))
 
 
+def test_a_step_in_parts_learns_what_a_step_at_once_does(recipe_text: str, tmp_path: Path) -> None:
+    losses = []
+    plain = recipe_text.replace("dropout: 0.1", "dropout: 0.0").replace("scored: 1", "scored: 0")
+    for name, cut in (("once", "batch: 4"), ("parts", "batch: 1, accumulate: 4")):
+        recipe = tmp_path / f"{name}.yaml"
+        text = plain.replace("batch: 4", cut).replace("log_every: 2", "log_every: 1")
+        recipe.write_text(text.replace("run: run", f"run: {name}"))
+        train(recipe)
+        losses.append([each["loss"] for each in read_log(RunFolder(tmp_path / name))][:8])
+
+    assert losses[0] == pytest.approx(losses[1], abs=2e-4)
+
+
 @pytest.mark.root
 def test_a_full_disk_is_said_to_be_full(
     finished: Finished, recipe_text: str, small_disk: Path, tmp_path: Path
