@@ -198,5 +198,7 @@ def _augmented(
     view = view_of(picture, side, chance, crop=crop)
     if view.cut:  # what is cut off would be called absent
         view = view_of(picture, side, chance)
+    if view.cut:  # too small in a view of this size: the picture is seen as it is
+        return rgb, item
     seen = replace(view, rgb=change_colours(view.rgb, chance, RECOLOURED))
     return seen.rgb, _annotation(seen)

@@ -153,6 +153,17 @@ def test_boxes_follow_the_picture_when_it_is_augmented(samples_of: Any) -> None:
     }
 
 
+def test_an_object_too_small_for_a_view_is_not_called_absent(samples_of: Any) -> None:
+    speck, car = ((39.0, 39.0, 41.0, 41.0), "speck"), (SQUARE, "car")
+    dots = DataSet("dots", (Annotation(grey(), objects=(speck, car)),))
+
+    samples = samples_of({"augment": True, "tasks": {"absent": 1, "ground": 1}}, data=(dots,))
+    asked = [turn for n in range(20) for turn in samples.record(n).turns]
+
+    phrases = {turn.task.phrase for turn in asked if turn.target.outcome == "absent"}
+    assert phrases == set()
+
+
 def test_a_sample_is_tokens_labels_and_pixels_of_equal_length(samples_of: Any) -> None:
     sample = samples_of(ratios={"town": 0})[0]
 
