@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.training.data.builders.turns import Kind
+from skyeye_edge.training.data.readers import READERS
 
-DataFormat = Literal["lines", "captions", "karpathy", "boxes", "synthetic", "recalled"]
 DRAWN = ("synthetic", "recalled")  # formats without a file: pictures that the package draws
 
 
@@ -35,8 +35,9 @@ class DataRecipe:
     """One annotation file."""
 
     name: str
-    format: DataFormat
-    path: Path = Path()  # the annotation file
+    format: str  # one of READERS or DRAWN
+    path: Path = Path()  # the annotation file, or a folder of them
+    images: Path = Path()  # the folder with the images; empty: where the format has them
     split: str = "train"
     hold_out: float = 0.1  # share of the images that are only scored, if the file names none "val"
     ratio: float = 1.0  # how often it is drawn, relative to the others
@@ -48,6 +49,8 @@ class DataRecipe:
     def __post_init__(self) -> None:
         if self.ratio < 0 or min(self.tasks.values(), default=1.0) < 0:
             raise InputError("ratios of data and tasks must not be below 0")
+        if self.format not in (*READERS, *DRAWN):
+            raise InputError(f"format: {_unknown(self.format, [*READERS, *DRAWN])}")
         if (self.format in DRAWN) != (self.scenes > 0):
             raise InputError("scenes: say how many, for synthetic and recalled and for no other")
         if self.format not in DRAWN and self.path == Path():

@@ -13,7 +13,7 @@ from skyeye_edge.core.boxes import Size
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.evaluation import GroundItem
 from skyeye_edge.training.data.annotation import Annotation, DataSet
-from skyeye_edge.training.data.readers import Format, read_annotations
+from skyeye_edge.training.data.readers import read_annotations
 from skyeye_edge.training.data.readers.entries import read_text
 
 HELD_OUT = "val"
@@ -46,7 +46,7 @@ def read_ground_items(files: Sequence[Path]) -> list[GroundItem]:
 
 def _read(file: Path) -> list[tuple[str, Annotation]]:
     """Every image with its split, which is "" for all others than the held-out one."""
-    kind: Format = "boxes" if read_text(file).lstrip().startswith("[") else "lines"
+    kind = "boxes" if read_text(file).lstrip().startswith("[") else "lines"
     everything = read_annotations(file, kind, "all")
     try:
         held_out = {str(item.image) for item in read_annotations(file, kind, HELD_OUT)}

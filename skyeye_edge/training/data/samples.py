@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from torch.utils.data import Dataset
 
@@ -65,7 +66,8 @@ def read_data(recipe: DataRecipe, seed: int) -> Parts:
         return _parts(recipe, _draw_scenes(recipe.scenes), ())
     if recipe.format == "recalled":
         return _parts(recipe, (), ())  # until the base is there to be asked: recall.py
-    found = read_splits(recipe.path, recipe.format)
+    images = None if recipe.images == Path() else recipe.images
+    found = read_splits(recipe.path, recipe.format, images)
     items = of_split(recipe.path, found, recipe.split)
     stated = [item for split, item in found if split == HELD_OUT]
     if stated and recipe.split not in (HELD_OUT, "all"):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.training.data.annotation import Annotation
-from skyeye_edge.training.data.readers import Format, read_annotations
+from skyeye_edge.training.data.readers import read_annotations
 
 WriteLines = Callable[[str], Path]
 
@@ -206,6 +206,21 @@ def test_karpathy_files_are_read_past_their_other_keys(research: Path) -> None:
     assert [item.captions for item in found] == [("a field .",)]
 
 
+def test_images_may_lie_in_another_folder(research: Path, tmp_path: Path) -> None:
+    file = tmp_path / "words" / "captions.json"
+    file.parent.mkdir()
+    file.write_text('[{"file": "port_1.tif", "split": "val", "captions": ["a pier ."]}]')
+
+    found = read_annotations(file, "captions", "val", research / "images")
+
+    assert [item.image for item in found] == [research / "images" / "port_1.tif"]
+
+
+def test_a_format_that_is_not_known_is_named_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'karpaty' is not known; known are lines, captions, "):
+        read_annotations(tmp_path, "karpaty", "all")
+
+
 def test_images_without_a_box_are_left_out(research: Path) -> None:
     box = {"bbox": [1, 2, 3, 4], "label": "ship"}
     entries = [
@@ -220,7 +235,7 @@ def test_images_without_a_box_are_left_out(research: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["captions", "boxes"])
-def test_an_error_inside_a_list_names_the_line_of_its_entry(research: Path, kind: Format) -> None:
+def test_an_error_inside_a_list_names_the_line_of_its_entry(research: Path, kind: str) -> None:
     good = {"file": "port_1.tif", "split": "train", "captions": ["x"], "boxes": []}
     file = research / "list.json"
     file.write_text(f"[\n{json.dumps(good)},\n{json.dumps({**good, 'file': 7})}\n]\n")

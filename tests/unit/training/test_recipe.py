@@ -80,7 +80,7 @@ def test_the_packaged_tiny_recipe_has_two_stages_of_which_only_the_second_conver
         pytest.param(
             "lines",
             "line",
-            "data[0].format: 'line' is not known; did you mean 'lines'?",
+            "data[0]: format: 'line' is not known; did you mean 'lines'?",
             id="unknown format",
         ),
         pytest.param("name: my-model\n", "", "'name' is missing", id="missing key"),

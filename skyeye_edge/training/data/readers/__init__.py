@@ -1,10 +1,12 @@
-"""Annotation files, read into `Annotation`s; one module per kind of file."""
+"""Annotation files, read into `Annotation`s; one module per kind of file.
+
+`READERS` is the only list of what can be read: recipes, `data` and `evaluate` take names from it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.training.data.annotation import Annotation
@@ -13,38 +15,42 @@ from skyeye_edge.training.data.readers.captions import read_captions, read_karpa
 from skyeye_edge.training.data.readers.entries import OfSplit
 from skyeye_edge.training.data.readers.lines import read_lines
 
-Format = Literal["lines", "captions", "karpathy", "boxes"]
+# The annotation file or folder, and the folder of its images where it is not the usual one.
+Reader = Callable[[Path, Path | None], Iterator[OfSplit]]
+READERS: Mapping[str, Reader] = {
+    "lines": read_lines,
+    "captions": read_captions,
+    "karpathy": read_karpathy,
+    "boxes": read_boxes,
+}
 
 
-def read_annotations(path: Path, kind: Format, split: str) -> list[Annotation]:
+def read_annotations(
+    path: Path, kind: str, split: str, images: Path | None = None
+) -> list[Annotation]:
     """The annotated images of one split.
 
     Args:
-        path: the annotation file.
-        kind: how it is written; docs/train.md shows each.
+        path: the annotation file, or a folder of them.
+        kind: how it is written, one of `READERS`; docs/data.md shows each.
         split: "train", "val", ...; "all" takes every image.
+        images: the folder with the images; None: where the format usually has them.
 
     Raises:
         DataError: the file is missing, wrong somewhere, or has no image of that split.
     """
-    return of_split(path, read_splits(path, kind), split)
+    return of_split(path, read_splits(path, kind, images), split)
 
 
-def read_splits(path: Path, kind: Format) -> list[OfSplit]:
+def read_splits(path: Path, kind: str, images: Path | None = None) -> list[OfSplit]:
     """All annotated images of a file, each with the name of its split.
 
     Raises:
-        DataError: the file is missing, or wrong somewhere.
+        DataError: the format is not known, the file is missing, or wrong somewhere.
     """
-    match kind:
-        case "lines":
-            return read_lines(path)
-        case "captions":
-            return read_captions(path)
-        case "karpathy":
-            return read_karpathy(path)
-        case "boxes":
-            return read_boxes(path)
+    if kind not in READERS:
+        raise DataError(f"{path}: format {kind!r} is not known; known are {', '.join(READERS)}")
+    return list(READERS[kind](path, images))
 
 
 def of_split(file: Path, found: Sequence[OfSplit], split: str) -> list[Annotation]:

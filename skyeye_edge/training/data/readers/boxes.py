@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from skyeye_edge.training.data.annotation import Annotation
@@ -10,17 +11,15 @@ from skyeye_edge.training.data.readers.entries import OfSplit, read_array
 IMAGES = "images"  # folder beside the annotation file
 
 
-def read_boxes(file: Path) -> list[OfSplit]:
+def read_boxes(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """The images that have at least one box.
 
     Raises:
         DataError: an entry is wrong.
     """
-    found = []
     for entry in read_array(file):
         boxes = entry.objects("boxes")
-        image = entry.image(entry.text("file"), file.parent / IMAGES)
+        image = entry.image(entry.text("file"), images or file.parent / IMAGES)
         objects = tuple((box.box_in("bbox", image), box.label("label")) for box in boxes)
         if objects:
-            found.append((entry.text("split"), Annotation(image, objects=objects)))
-    return found
+            yield entry.text("split"), Annotation(image, objects=objects)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from skyeye_edge.core.errors import DataError
@@ -13,7 +14,7 @@ IMAGES = "images"  # folder beside the annotation file
 CLASSES = "scene_classes.json"  # beside it, if there are classes: {file: class}
 
 
-def read_captions(file: Path) -> list[OfSplit]:
+def read_captions(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """A list of `{file, split, captions: [...]}`; classes from `scene_classes.json` beside it.
 
     Words are lower-cased, as the published models learnt them (MiniGPT-v2, blip_processors.py).
@@ -22,33 +23,30 @@ def read_captions(file: Path) -> list[OfSplit]:
         DataError: an entry is wrong.
     """
     classes = _read_classes(file.parent / CLASSES)
-    found = []
     for entry in read_array(file):
         name = entry.text("file")
         captions = tuple(text.lower() for text in entry.texts("captions"))
-        image = entry.image(name, file.parent / IMAGES)
+        image = entry.image(name, images or file.parent / IMAGES)
         annotation = Annotation(image, captions, scene=classes.get(name, ""))
-        found.append((entry.text("split"), annotation))
-    return found
+        yield entry.text("split"), annotation
 
 
-def read_karpathy(file: Path) -> list[OfSplit]:
+def read_karpathy(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """Karpathy's layout, as RSICD, UCM and Sydney captions come: `images[].sentences[].raw`.
 
     Raises:
         DataError: an entry is wrong.
     """
-    found = []
     for entry in read_array(file, IMAGES):
         captions = tuple(sentence.text("raw").lower() for sentence in entry.objects("sentences"))
-        annotation = Annotation(_karpathy_image(entry), captions)
-        found.append((entry.text("split"), annotation))
-    return found
+        annotation = Annotation(_karpathy_image(entry, images), captions)
+        yield entry.text("split"), annotation
 
 
-def _karpathy_image(entry: Entry) -> Path:
+def _karpathy_image(entry: Entry, images: Path | None) -> Path:
     name, beside = entry.text("filename"), entry.file.parent
-    return entry.image(name, beside / IMAGES if (beside / IMAGES).is_dir() else beside)
+    usual = beside / IMAGES if (beside / IMAGES).is_dir() else beside
+    return entry.image(name, images or usual)
 
 
 def _read_classes(file: Path) -> dict[str, str]:

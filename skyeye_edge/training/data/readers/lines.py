@@ -10,6 +10,7 @@ Keys may be combined. Image names are relative to the file.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from skyeye_edge.training.data.annotation import Annotation
@@ -19,21 +20,19 @@ _KEYS = ("image", "captions", "boxes", "question", "answer", "class", "absent", 
 _BOX_KEYS = ("bbox", "label", "phrase")
 
 
-def read_lines(file: Path) -> list[OfSplit]:
+def read_lines(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """The images with their split; a line without one belongs to "train".
 
     Raises:
         DataError: a line is wrong.
     """
-    found = []
     for entry in read_json_lines(file):
         entry.only(_KEYS)
         name = entry.text("split") if "split" in entry.values else "train"
-        found.append((name, _annotation(entry)))
-    return found
+        yield name, _annotation(entry, images or file.parent)
 
 
-def _annotation(entry: Entry) -> Annotation:
+def _annotation(entry: Entry, images: Path) -> Annotation:
     values = entry.values
     if not values.keys() & {"captions", "boxes", "question", "class", "absent"}:
         entry.fail('says nothing about the image; add "captions", "boxes", "question" or "class"')
@@ -41,7 +40,7 @@ def _annotation(entry: Entry) -> Annotation:
     for box in boxes:
         box.only(_BOX_KEYS)
     asked = "question" in values or "answer" in values
-    image = entry.image(entry.text("image"), entry.file.parent)
+    image = entry.image(entry.text("image"), images)
     objects = tuple((box.box_in("bbox", image), box.label("label")) for box in boxes)
     phrases = tuple((b.text("phrase"), b.box("bbox")) for b in boxes if "phrase" in b.values)
     absent = entry.texts("absent") if "absent" in values else ()
