@@ -24,7 +24,6 @@ from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.record import RGB
 from skyeye_edge.training.data.synthetic import render_scene
 from skyeye_edge.training.pretrain.augment import change_colours, random_crop, view_of
-from skyeye_edge.training.pretrain.pictures import Picture
 from skyeye_edge.training.run_folder import write_whole
 
 SIDE = 128  # pixels of a scene and of a view
@@ -54,7 +53,7 @@ def recall(name: str, number: int, predictor: Predictor, kept: Path, *, keep: bo
         if keep:
             write_whole(kept, json.dumps(captions, indent=0))
     pairs = zip(views, captions, strict=True)
-    known = tuple(Annotation(view, (words,)) for view, words in pairs if words)
+    known = tuple(Annotation((view,), (words,)) for view, words in pairs if words)
     if not known:
         raise DataError(
             f"{name}: the base captions none of the drawn pictures; leave this part out"
@@ -66,7 +65,7 @@ def draw_views(number: int) -> list[RGB]:
     """(SIDE, SIDE, 3) uint8 pieces of drawn scenes, every second one put together from four."""
     chance = random.Random("skyeye views")  # noqa: S311 - repeatable, not secret
     scenes = range(max(1, round(number * SCENES_PER_VIEW)))
-    pictures = [Picture(np.asarray(render_scene(seed, SIDE).image), "synthetic") for seed in scenes]
+    pictures = [Annotation((np.asarray(render_scene(seed, SIDE).image),)) for seed in scenes]
     return [
         _piece(pictures, SIDE, chance) if place % 2 else _mosaic(pictures, chance)
         for place in range(number)
@@ -78,12 +77,12 @@ def _whole(result: TaskResult) -> str:
     return result.text if isinstance(result, TextResult) and result.outcome == "text" else ""
 
 
-def _mosaic(pictures: Sequence[Picture], chance: random.Random) -> RGB:
+def _mosaic(pictures: Sequence[Annotation], chance: random.Random) -> RGB:
     rows = [np.hstack([_piece(pictures, SIDE // 2, chance) for _ in range(2)]) for _ in range(2)]
     return np.vstack(rows)
 
 
-def _piece(pictures: Sequence[Picture], side: int, chance: random.Random) -> RGB:
+def _piece(pictures: Sequence[Annotation], side: int, chance: random.Random) -> RGB:
     picture = chance.choice(pictures)
     view = view_of(picture, side, chance, crop=random_crop(picture, chance, SMALLEST))
     return change_colours(view.rgb, chance, RECOLOURED)

@@ -1,27 +1,53 @@
-"""What is known about an image, whatever file it was read from."""
+"""What is known about an image or a clip, whatever file it was read from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from skyeye_edge.core.boxes import XYXY
-from skyeye_edge.training.data.builders.boxes import Object
-from skyeye_edge.training.data.record import RGB
+from skyeye_edge.training.data.record import RGB, read_rgb
+
+Object = tuple[XYXY, str]  # box in pixels, label
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # eq=False: an array may be the image
+@dataclass(frozen=True, slots=True, eq=False)  # eq=False: an array may be an image
 class Annotation:
-    """One image with whatever people wrote about it; boxes are in its pixels."""
+    """One image, or the frames of a clip, with whatever is known; boxes are in pixels of it."""
 
-    image: Path | RGB
+    images: tuple[Path | RGB, ...]  # one; several of a clip, in their order
     captions: tuple[str, ...] = ()
     objects: tuple[Object, ...] = ()  # all objects of every label that occurs
     phrases: tuple[tuple[str, XYXY], ...] = ()  # words that mean one region
     absent: tuple[str, ...] = ()  # words that mean nothing in this image
     questions: tuple[tuple[str, str], ...] = ()  # with their answers
-    scene: str = ""  # class of the whole image
+    scene: str = ""  # class of the whole image, one of those of its set
+    origin: str = ""  # data set
+    closed: frozenset[str] = frozenset()  # labels whose every object has a box, there or not
+    cut: frozenset[str] = frozenset()  # labels of objects that a view cuts off: never counted
+    upright: bool = False  # seen obliquely: it has an above and a below
+
+    @property
+    def image(self) -> Path | RGB:
+        """The only image, or the first frame."""
+        return self.images[0]
+
+    def read(self) -> Annotation:
+        """The same with every image read.
+
+        Raises:
+            MediaError: a file is missing or no image.
+        """
+        return replace(self, images=tuple(map(read_rgb, self.images)))
+
+    @property
+    def rgb(self) -> RGB:
+        """(H, W, 3) uint8 of an image that was read or drawn before."""
+        assert isinstance(self.image, np.ndarray)
+        return self.image
 
 
 @dataclass(frozen=True, eq=False)

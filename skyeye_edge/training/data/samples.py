@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -16,14 +16,9 @@ from skyeye_edge.training.data.builders.turns import KINDS, Kind, build_turns, d
 from skyeye_edge.training.data.collate import IGNORED, Sample, Tokenizer, build_sample
 from skyeye_edge.training.data.holding_out import hold_out
 from skyeye_edge.training.data.readers import of_split, read_splits
-from skyeye_edge.training.data.record import RGB, Record, Turn, read_rgb, sizes_of
-from skyeye_edge.training.pretrain.augment import (
-    change_colours,
-    crop_around,
-    random_crop,
-    view_of,
-)
-from skyeye_edge.training.pretrain.pictures import Picture, draw_flight, draw_scene
+from skyeye_edge.training.data.record import Record, Turn, sizes_of
+from skyeye_edge.training.pretrain.augment import crop_around, random_crop, tinted, view_of
+from skyeye_edge.training.pretrain.pictures import draw_flight, draw_scene
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 
 HELD_OUT = "val"  # split that is never trained on
@@ -82,20 +77,8 @@ def _parts(recipe: DataRecipe, trained: Iterable[Annotation], held: Iterable[Ann
 def _draw_scenes(number: int) -> list[Annotation]:
     """Synthetic scenes, and some frames of flights."""
     drawn = [draw_scene(seed, DRAWN_SIDE) for seed in range(number)]
-    drawn += [frame for seed in range(number // SCENES_PER_FLIGHT) for frame in draw_flight(seed)]
-    return [_annotation(picture) for picture in drawn]
-
-
-def _annotation(picture: Picture) -> Annotation:
-    return Annotation(
-        image=picture.rgb,
-        captions=picture.captions,
-        objects=picture.objects,
-        phrases=picture.phrases,
-        absent=picture.absent,
-        questions=picture.questions,
-        scene=picture.scene,
-    )
+    flights = range(number // SCENES_PER_FLIGHT)
+    return drawn + [frame for seed in flights for frame in draw_flight(seed)]
 
 
 class Samples(Dataset[Sample]):
@@ -157,22 +140,22 @@ class Samples(Dataset[Sample]):
             number = chance.choices(range(len(self._data)), self._ratios)[0]
             source, data = self._recipe.data[number], self._data[number]
             item = chance.choice(data.annotations)
-            rgb = read_rgb(item.image)
+            seen = item.read()
             if source.augment:
-                rgb, item = _augmented(rgb, item, self._spec.vision.image_size, chance)
-            turns = self._turns(source, data, item, rgb, chance)
+                seen = _augmented(seen, self._spec.vision.image_size, chance)
+            turns = self._turns(source, data, seen, chance)
             if turns:
-                return Record((rgb,), tuple(turns), data.name, source.split)
+                return Record(seen.images, tuple(turns), data.name, source.split)
         raise DataError(
             f"{self._names()}: the images say nothing that the recipe's tasks could learn"
         )
 
     def _turns(
-        self, source: DataRecipe, data: DataSet, item: Annotation, rgb: RGB, chance: random.Random
+        self, source: DataRecipe, data: DataSet, item: Annotation, chance: random.Random
     ) -> list[Turn]:
         long = chance.random() < self._stage.conversations
         number = chance.randint(*self._stage.turns) if long else 1
-        size = sizes_of([rgb])[0]
+        size = sizes_of([item.rgb])[0]
 
         def build(kind: Kind) -> list[Turn]:
             return build_turns(kind, item, data, size, self._spec.boxes, chance)
@@ -181,26 +164,13 @@ class Samples(Dataset[Sample]):
         return draw_turns(build, ratios, number, chance)
 
 
-def _augmented(
-    rgb: RGB, item: Annotation, side: int, chance: random.Random
-) -> tuple[RGB, Annotation]:
+def _augmented(item: Annotation, side: int, chance: random.Random) -> Annotation:
     """Another view; boxes and words follow."""
-    picture = Picture(
-        rgb,
-        "",
-        captions=item.captions,
-        scene=item.scene,
-        objects=item.objects,
-        phrases=item.phrases,
-        absent=item.absent,
-        questions=item.questions,
-    )
-    around = crop_around(picture, chance) if item.objects else None
-    crop = around or random_crop(picture, chance, LOWEST_CROP)
-    view = view_of(picture, side, chance, crop=crop)
+    around = crop_around(item, chance) if item.objects else None
+    crop = around or random_crop(item, chance, LOWEST_CROP)
+    view = view_of(item, side, chance, crop=crop)
     if view.cut:  # what is cut off would be called absent
-        view = view_of(picture, side, chance)
+        view = view_of(item, side, chance)
     if view.cut:  # too small in a view of this size: the picture is seen as it is
-        return rgb, item
-    seen = replace(view, rgb=change_colours(view.rgb, chance, RECOLOURED))
-    return seen.rgb, _annotation(seen)
+        return item
+    return tinted(view, chance, RECOLOURED)

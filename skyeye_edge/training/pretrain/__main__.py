@@ -12,13 +12,13 @@ import torch
 
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.tasks import Caption, Classify, Describe, Ground, instruction
+from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.builders.turns import spaced
 from skyeye_edge.training.data.collate import Tokenizer
 from skyeye_edge.training.pretrain.data import Batches, Pool, build_targets, keep_targets
 from skyeye_edge.training.pretrain.heads import Heads
 from skyeye_edge.training.pretrain.loop import Phase, pretrain
 from skyeye_edge.training.pretrain.pictures import (
-    Picture,
     draw_flight,
     draw_scene,
     read_boxes,
@@ -153,7 +153,7 @@ def read_pool(recipe: BaseRecipe, data: Path, split: str = "train") -> Pool:
     return pool
 
 
-def sentences(pool: Pool, drawn: Sequence[Picture]) -> Iterator[str]:
+def sentences(pool: Pool, drawn: Sequence[Annotation]) -> Iterator[str]:
     """What the vocabulary is made from: captions, prompts, labels, phrases and questions."""
     boxes = BoxSpec(bins=BINS, absent=ABSENT)
     for item in [*pool.captioned, *pool.scenes, *pool.boxed, *pool.flown, *pool.flights, *drawn]:

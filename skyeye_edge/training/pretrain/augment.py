@@ -13,8 +13,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from skyeye_edge.core.boxes import XYXY
-from skyeye_edge.training.data.builders.boxes import Object
-from skyeye_edge.training.pretrain.pictures import Picture, scaled
+from skyeye_edge.training.data.annotation import Annotation, Object
+from skyeye_edge.training.data.record import read_rgb
+from skyeye_edge.training.pretrain.pictures import scaled
 
 INSIDE = 0.6  # an object stays if so much of it is inside the crop
 GONE = 0.05  # and is called outside if less than this is
@@ -28,8 +29,8 @@ _PLACES = re.compile(rf"\b({'|'.join([*_ACROSS, *_DOWN])})\b")
 
 
 def view_of(
-    picture: Picture, side: int, chance: random.Random, *, crop: XYXY | None = None
-) -> Picture:
+    picture: Annotation, side: int, chance: random.Random, *, crop: XYXY | None = None
+) -> Annotation:
     """A square of `side` pixels: a crop (all of it without one), flipped or turned at random.
 
     Boxes follow and are clipped. A label of which the crop cuts an object off, or makes one too
@@ -39,7 +40,8 @@ def view_of(
     """
     height, width, _ = picture.rgb.shape
     box = crop or (0.0, 0.0, float(width), float(height))
-    image = Image.fromarray(picture.rgb).resize((side, side), Image.Resampling.BICUBIC, box=box)
+    frames = [Image.fromarray(read_rgb(each)) for each in picture.images]
+    frames = [each.resize((side, side), Image.Resampling.BICUBIC, box=box) for each in frames]
     objects, lost = _crop_objects(picture.objects, box, side)
     phrases = [(text, moved) for text, each in picture.phrases if (moved := _cut(each, box, side))]
     placed = any(_PLACES.search(text) for text in _texts(picture))
@@ -50,7 +52,7 @@ def view_of(
     )
     return replace(
         picture,
-        rgb=_flip_image(image, flips),
+        images=tuple(_flip_image(each, flips) for each in frames),
         captions=tuple(_flip_words(text, flips) for text in picture.captions),
         objects=tuple((_flip_box(each, side, flips), label) for each, label in objects),
         cut=picture.cut | lost,
@@ -101,7 +103,7 @@ def _cut(box: XYXY, crop: XYXY, side: int) -> XYXY | None:
     return moved if large else None
 
 
-def _texts(picture: Picture) -> Iterable[str]:
+def _texts(picture: Annotation) -> Iterable[str]:
     yield from picture.captions
     yield from (text for text, _ in picture.phrases)
     yield from picture.absent
@@ -138,7 +140,7 @@ def _flip_words(text: str, flips: Flips) -> str:
     return _PLACES.sub(lambda found: words.get(found[0], found[0]), text) if words else text
 
 
-def random_crop(picture: Picture, chance: random.Random, lowest: float) -> XYXY:
+def random_crop(picture: Annotation, chance: random.Random, lowest: float) -> XYXY:
     """A crop of `lowest` to all of the area, a little longer or wider than the picture."""
     height, width, _ = picture.rgb.shape
     area, aspect = chance.uniform(lowest, 1.0), math.exp(chance.uniform(-0.2, 0.2))
@@ -148,7 +150,7 @@ def random_crop(picture: Picture, chance: random.Random, lowest: float) -> XYXY:
     return x, y, x + w, y + h
 
 
-def crop_around(picture: Picture, chance: random.Random) -> XYXY:
+def crop_around(picture: Annotation, chance: random.Random) -> XYXY:
     """A crop in which one object, of a label drawn evenly, is 8 to 60 % of the longer side."""
     height, width, _ = picture.rgb.shape
     label = chance.choice(sorted({label for _, label in picture.objects}))
@@ -160,6 +162,16 @@ def crop_around(picture: Picture, chance: random.Random) -> XYXY:
     x = min(max(0.0, chance.uniform(x2 - w, x1) if w > x2 - x1 else x1), width - w)
     y = min(max(0.0, chance.uniform(y2 - h, y1) if h > y2 - y1 else y1), height - h)
     return x, y, x + w, y + h
+
+
+def tinted(picture: Annotation, chance: random.Random, strength: float) -> Annotation:
+    """The picture in other colours; frames of a clip alike."""
+    lot = chance.getstate()
+    changed = []
+    for image in picture.images:
+        chance.setstate(lot)
+        changed.append(change_colours(read_rgb(image), chance, strength))
+    return replace(picture, images=tuple(changed))
 
 
 def change_colours(

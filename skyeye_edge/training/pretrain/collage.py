@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from skyeye_edge.core.boxes import XYXY
-from skyeye_edge.training.data.builders.boxes import Object
+from skyeye_edge.training.data.annotation import Annotation, Object
 from skyeye_edge.training.pretrain.augment import change_colours, crop_around, view_of
-from skyeye_edge.training.pretrain.pictures import EMPTY_SCENES, EVERYWHERE, Picture
+from skyeye_edge.training.pretrain.pictures import EMPTY_SCENES, EVERYWHERE
 
 SMALLEST_CUT = 14.0  # pixels: smaller objects are no use as cut-outs
 NEVER_CUT = frozenset({"tree", "palm tree", "dock", "harbour", "harbor", "bridge", "other"})
@@ -25,9 +25,9 @@ TRIES = 12  # to find free ground for an object
 class Cuttings:
     """Real objects by label, and pictures of empty ground to put them on."""
 
-    def __init__(self, boxed: Sequence[Picture], scenes: Sequence[Picture]) -> None:
+    def __init__(self, boxed: Sequence[Annotation], scenes: Sequence[Annotation]) -> None:
         self.ground = [picture for picture in scenes if picture.scene.lower() in EMPTY_SCENES]
-        self.objects: dict[str, list[tuple[Picture, XYXY]]] = defaultdict(list)
+        self.objects: dict[str, list[tuple[Annotation, XYXY]]] = defaultdict(list)
         for picture in boxed:
             if picture.origin == "hit_uav":  # thermal: grey objects on coloured ground
                 continue
@@ -37,7 +37,7 @@ class Cuttings:
         self.labels = sorted(self.objects)
         self.weights = [len(self.objects[label]) ** 0.4 for label in self.labels]
 
-    def paste(self, side: int, chance: random.Random, labels: frozenset[str]) -> Picture:
+    def paste(self, side: int, chance: random.Random, labels: frozenset[str]) -> Annotation:
         """One to four objects on empty ground; all of `labels` are then known to be there or not.
 
         Args:
@@ -56,12 +56,14 @@ class Cuttings:
             if (spot := self._put(canvas, picture, box, placed, chance)) is not None:
                 placed.append((spot, label))
         closed = frozenset(label for _, label in placed) | (labels - EVERYWHERE)
-        return Picture(np.asarray(canvas), "pasted", objects=tuple(placed), closed=closed)
+        return Annotation(
+            (np.asarray(canvas),), objects=tuple(placed), origin="pasted", closed=closed
+        )
 
     def _put(
         self,
         canvas: Image.Image,
-        picture: Picture,
+        picture: Annotation,
         box: XYXY,
         placed: Sequence[Object],
         chance: random.Random,
@@ -95,7 +97,7 @@ class Cuttings:
         return None
 
 
-def mosaic(pictures: Sequence[Picture], side: int, chance: random.Random) -> Picture:
+def mosaic(pictures: Sequence[Annotation], side: int, chance: random.Random) -> Annotation:
     """Four crops in the quarters of a square; a label is closed if it is in all four."""
     half = side // 2
     canvas = np.zeros((side, side, 3), np.uint8)
@@ -109,7 +111,13 @@ def mosaic(pictures: Sequence[Picture], side: int, chance: random.Random) -> Pic
         objects += [((a + x, b + y, c + x, d + y), label) for (a, b, c, d), label in part.objects]
         closed = part.closed if closed is None else closed & part.closed
         cut |= part.cut
-    return Picture(canvas, "mosaic", objects=tuple(objects), closed=closed or frozenset(), cut=cut)
+    return Annotation(
+        (canvas,),
+        objects=tuple(objects),
+        origin="mosaic",
+        closed=closed or frozenset(),
+        cut=cut,
+    )
 
 
 def _sides(box: XYXY) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +22,20 @@ from skyeye_edge.core.preprocess import normalise
 from skyeye_edge.core.results import TextResult
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.core.tasks import Ask
+from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.collate import Tokenizer
 from skyeye_edge.training.data.record import Turn
 from skyeye_edge.training.model.aligner import JOINED
 from skyeye_edge.training.pretrain.augment import (
-    change_colours,
     crop_around,
     dense_targets,
     random_crop,
+    tinted,
     view_of,
 )
 from skyeye_edge.training.pretrain.collage import Cuttings, mosaic
 from skyeye_edge.training.pretrain.packing import Row, pack, stack
-from skyeye_edge.training.pretrain.pictures import Picture, draw_scene, scaled
+from skyeye_edge.training.pretrain.pictures import draw_scene, scaled
 from skyeye_edge.training.pretrain.questions import questions_about
 
 LONGEST = 144  # positions of a packed row: more questions are left out
@@ -60,14 +61,14 @@ class Targets:
 class Pool:
     """All pictures that are read, by kind."""
 
-    captioned: list[Picture]  # with sentences, most with a class
-    scenes: list[Picture]  # with a class only
-    boxed: list[Picture]
-    flown: list[Picture]  # oblique, with sentences and questions
-    flights: list[Picture]  # frames of synthetic flights
+    captioned: list[Annotation]  # with sentences, most with a class
+    scenes: list[Annotation]  # with a class only
+    boxed: list[Annotation]
+    flown: list[Annotation]  # oblique, with sentences and questions
+    flights: list[Annotation]  # frames of synthetic flights
 
 
-def build_targets(pool: Pool, drawn: Sequence[Picture]) -> Targets:
+def build_targets(pool: Pool, drawn: Sequence[Annotation]) -> Targets:
     """Class lists of the throw-away heads; `drawn` are some synthetic scenes."""
     told = [*pool.captioned, *pool.flown]
     words = Counter(w for item in told for w in {w for c in item.captions for w in c.split()})
@@ -77,7 +78,7 @@ def build_targets(pool: Pool, drawn: Sequence[Picture]) -> Targets:
     return Targets(tuple(sorted(scenes)), tuple(kept), tuple(sorted(labels)))
 
 
-def scene_key(picture: Picture) -> str:
+def scene_key(picture: Annotation) -> str:
     """The class of a picture, apart for every set: sets cut the world differently."""
     return f"{picture.origin}/{picture.scene}"
 
@@ -119,7 +120,7 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
         for origin in {item.origin for item in scenes}:
             names = {item.scene for item in scenes if item.origin == origin and item.scene}
             self.classes[origin] = sorted(names)
-        makers: dict[str, Callable[[random.Random], Picture]] = {
+        makers: dict[str, Callable[[random.Random], Annotation]] = {
             "captioned": self._captioned,
             "scenes": self._scene,
             "boxed": self._boxed,
@@ -139,47 +140,47 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
 
     # The kinds of pictures
 
-    def _pick(self, items: list[Picture], chance: random.Random) -> Picture:
+    def _pick(self, items: list[Annotation], chance: random.Random) -> Annotation:
         return chance.choices(items, cum_weights=self.weights[id(items)])[0]
 
-    def _captioned(self, chance: random.Random) -> Picture:
+    def _captioned(self, chance: random.Random) -> Annotation:
         picture = self._pick(self.pool.captioned, chance)
         crop = random_crop(picture, chance, 0.4)
-        return _tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
+        return tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
 
-    def _scene(self, chance: random.Random) -> Picture:
+    def _scene(self, chance: random.Random) -> Annotation:
         picture = self._pick(self.pool.scenes, chance)
         crop = random_crop(picture, chance, 0.4)
-        return _tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
+        return tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
 
-    def _boxed(self, chance: random.Random) -> Picture:
+    def _boxed(self, chance: random.Random) -> Annotation:
         picture = self._pick(self.pool.boxed, chance)
         crop = None if chance.random() < WHOLE else crop_around(picture, chance)
-        return _tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
+        return tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
 
-    def _pasted(self, chance: random.Random) -> Picture:
-        return _tinted(self.cuttings.paste(self.side, chance, self.labels), chance, 0.15)
+    def _pasted(self, chance: random.Random) -> Annotation:
+        return tinted(self.cuttings.paste(self.side, chance, self.labels), chance, 0.15)
 
-    def _mosaic(self, chance: random.Random) -> Picture:
+    def _mosaic(self, chance: random.Random) -> Annotation:
         four = [self._pick(self.pool.boxed, chance) for _ in range(4)]
-        return _tinted(mosaic(four, self.side, chance), chance, 0.2)
+        return tinted(mosaic(four, self.side, chance), chance, 0.2)
 
-    def _flown(self, chance: random.Random) -> Picture:
+    def _flown(self, chance: random.Random) -> Annotation:
         picture = chance.choice(self.pool.flown)
         crop = random_crop(picture, chance, 0.6)
-        return _tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
+        return tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
 
-    def _drawn(self, chance: random.Random) -> Picture:
+    def _drawn(self, chance: random.Random) -> Annotation:
         picture = draw_scene(chance.randrange(DRAWN_FROM), self.side)
-        return _tinted(picture, chance, 0.1)
+        return tinted(picture, chance, 0.1)
 
-    def _flight(self, chance: random.Random) -> Picture:
+    def _flight(self, chance: random.Random) -> Annotation:
         picture = chance.choice(self.pool.flights)
-        return _tinted(view_of(picture, self.side, chance), chance, 0.1)
+        return tinted(view_of(picture, self.side, chance), chance, 0.1)
 
     # Tensors
 
-    def _stack(self, views: Sequence[Picture], chance: random.Random) -> dict[str, torch.Tensor]:
+    def _stack(self, views: Sequence[Annotation], chance: random.Random) -> dict[str, torch.Tensor]:
         pixels = normalise(np.stack([view.rgb for view in views]), self.spec.vision.preprocess)
         patches = math.isqrt(self.spec.vision.tokens * JOINED)
         scenes = {name: place for place, name in enumerate(self.targets.scenes)}
@@ -200,7 +201,7 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
             batch |= stack([self._pack(view, chance) for view in views])
         return batch
 
-    def _words(self, views: Sequence[Picture]) -> torch.Tensor:
+    def _words(self, views: Sequence[Annotation]) -> torch.Tensor:
         """(B, W): share of the captions with the word."""
         known = {word: index for index, word in enumerate(self.targets.words)}
         table = torch.zeros(len(views), len(known))
@@ -210,7 +211,7 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
                     line[known[word]] += 1 / len(view.captions)
         return table
 
-    def _dense(self, view: Picture) -> list[tuple[tuple[float, float, float, float], int]]:
+    def _dense(self, view: Annotation) -> list[tuple[tuple[float, float, float, float], int]]:
         known = {label: index for index, label in enumerate(self.targets.labels)}
         share = 1 / self.side
         return [
@@ -219,21 +220,17 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
             if label in known
         ]
 
-    def _pack(self, view: Picture, chance: random.Random) -> Row:
+    def _pack(self, view: Annotation, chance: random.Random) -> Row:
         classes = self.classes.get(view.origin, [])
         turns = questions_about(view, classes, self.labels, self.spec.boxes.absent, chance)
         turns = turns or [(_nothing(), 0.0)]
         return pack(turns, (self.side, self.side), self.spec, self.tokenizer, limit=LONGEST)
 
 
-def _evened(items: Sequence[Picture]) -> list[float]:
+def _evened(items: Sequence[Annotation]) -> list[float]:
     """Cumulative weights: sets differ in size by a factor of a hundred, the root evens them out."""
     sizes = Counter(item.origin for item in items)
     return list(np.cumsum([1 / math.sqrt(sizes[item.origin]) for item in items]))
-
-
-def _tinted(picture: Picture, chance: random.Random, strength: float) -> Picture:
-    return replace(picture, rgb=change_colours(picture.rgb, chance, strength))
 
 
 def _nothing() -> Turn:

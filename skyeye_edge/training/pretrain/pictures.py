@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from skyeye_edge.core.boxes import XYXY
-from skyeye_edge.training.data.builders.boxes import Object
+from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.record import RGB
 from skyeye_edge.training.data.synthetic import render_scene
 from skyeye_edge.training.data.synthetic.flight import plan_flight
@@ -86,50 +85,36 @@ EMPTY_SCENES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """An image with all that is known about it; boxes are in its pixels."""
-
-    rgb: RGB
-    origin: str  # data set
-    captions: tuple[str, ...] = ()
-    scene: str = ""  # one of the classes of its set
-    objects: tuple[Object, ...] = ()
-    closed: frozenset[str] = frozenset()  # labels whose every object has a box
-    cut: frozenset[str] = frozenset()  # labels of objects that a crop cut off: never counted
-    phrases: tuple[tuple[str, XYXY], ...] = ()  # each means exactly one region
-    absent: tuple[str, ...] = ()
-    questions: tuple[tuple[str, str], ...] = ()
-    upright: bool = False  # seen obliquely: it has an above and a below
-
-
-def read_captions(folder: Path, split: str) -> list[Picture]:
+def read_captions(folder: Path, split: str) -> list[Annotation]:
     """`captions.json` and `scene_classes.json` of RSICD, images in `images/`."""
     classes = _json(folder / "scene_classes.json")
     return [
-        Picture(
-            _image(folder, entry["file"]), folder.name, _sentences(entry), classes[entry["file"]]
+        Annotation(
+            (_image(folder, entry["file"]),),
+            _sentences(entry),
+            scene=classes[entry["file"]],
+            origin=folder.name,
         )
         for entry in _json(folder / "captions.json")
         if entry["split"] == split
     ]
 
 
-def read_scenes(folder: Path, split: str) -> list[Picture]:
+def read_scenes(folder: Path, split: str) -> list[Annotation]:
     """`annotations.json` with `scene` and, in some sets, `captions`."""
     return [
-        Picture(
-            _image(folder, entry["file"]),
-            folder.name,
+        Annotation(
+            (_image(folder, entry["file"]),),
             _sentences(entry),
-            entry.get("scene") or "",
+            scene=entry.get("scene") or "",
+            origin=folder.name,
         )
         for entry in _json(folder / "annotations.json")
         if entry["split"] == split
     ]
 
 
-def read_boxes(folder: Path, split: str, labels: frozenset[str] = frozenset()) -> list[Picture]:
+def read_boxes(folder: Path, split: str, labels: frozenset[str] = frozenset()) -> list[Annotation]:
     """`annotations.json` with boxes; `labels` are those of all sets, which this one may deny."""
     entries = _json(folder / "annotations.json")
     own = {box["label"] for entry in entries for box in entry["boxes"]}
@@ -138,8 +123,14 @@ def read_boxes(folder: Path, split: str, labels: frozenset[str] = frozenset()) -
     for entry in entries:
         if entry["split"] == split and entry["boxes"]:
             objects = tuple((_corners(box["bbox"]), box["label"]) for box in entry["boxes"])
-            rgb = _image(folder, entry["file"])
-            found.append(Picture(rgb, folder.name, objects=objects, closed=frozenset(closed)))
+            found.append(
+                Annotation(
+                    (_image(folder, entry["file"]),),
+                    objects=objects,
+                    origin=folder.name,
+                    closed=frozenset(closed),
+                )
+            )
     return found
 
 
@@ -153,7 +144,7 @@ def read_labels(folders: Sequence[Path]) -> frozenset[str]:
     )
 
 
-def read_flown(folder: Path, split: str) -> list[Picture]:
+def read_flown(folder: Path, split: str) -> list[Annotation]:
     """Drone frames with sentences, questions, absent things and some boxes."""
     found = []
     for entry in _json(folder / "annotations.json"):
@@ -164,11 +155,11 @@ def read_flown(folder: Path, split: str) -> list[Picture]:
                 for box in entry["boxes"]
             )
             found.append(
-                Picture(
-                    _image(folder, entry["file"]),
-                    folder.name,
+                Annotation(
+                    (_image(folder, entry["file"]),),
                     _sentences(entry),
-                    entry["scene"],
+                    scene=entry["scene"],
+                    origin=folder.name,
                     phrases=tuple((f"the {label}", box) for box, label in objects),
                     absent=tuple(f"the {thing}" for thing in entry["absent"]),
                     questions=tuple((q, a) for q, a in entry["questions"]),
@@ -178,14 +169,14 @@ def read_flown(folder: Path, split: str) -> list[Picture]:
     return found
 
 
-def draw_scene(seed: int, side: int) -> Picture:
+def draw_scene(seed: int, side: int) -> Annotation:
     """A synthetic scene, seeds below 1,000,000."""
     scene = render_scene(seed, size=side)
     objects = tuple((thing.xyxy, thing.kind) for thing in scene.objects)
-    return Picture(
-        np.asarray(scene.image),
-        "synthetic",
+    return Annotation(
+        (np.asarray(scene.image),),
         tuple(scene.captions),
+        origin="synthetic",
         objects=objects,
         closed=frozenset(label for _, label in objects),
         phrases=tuple(scene.phrases),
@@ -194,7 +185,7 @@ def draw_scene(seed: int, side: int) -> Picture:
     )
 
 
-def draw_flight(seed: int, frames: int = 8) -> list[Picture]:
+def draw_flight(seed: int, frames: int = 8) -> list[Annotation]:
     """Evenly spaced frames of a synthetic flight; planning it costs as much as four frames."""
     width, height = FRAME
     flight = plan_flight(seed, SECONDS, height / width)
@@ -207,10 +198,10 @@ def draw_flight(seed: int, frames: int = 8) -> list[Picture]:
         truth = frame_truth(flight, index, time, width, seed)
         objects = tuple((each.xyxy, each.kind) for each in truth.objects)
         drawn.append(
-            Picture(
-                np.asarray(picture),
-                "synthetic",
+            Annotation(
+                (np.asarray(picture),),
                 tuple(truth.captions),
+                origin="synthetic",
                 objects=objects,
                 closed=frozenset(label for _, label in objects),
                 phrases=tuple(truth.phrases),

@@ -11,10 +11,11 @@ from typing import TypeVar
 from skyeye_edge.core.boxes import XYXY, Box
 from skyeye_edge.core.results import ClassifyResult, GroundResult, TextResult
 from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Ground
+from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.builders.boxes import identify_turns, phrases
 from skyeye_edge.training.data.builders.turns import spaced
 from skyeye_edge.training.data.record import Turn
-from skyeye_edge.training.pretrain.pictures import Picture, alike
+from skyeye_edge.training.pretrain.pictures import alike
 
 T = TypeVar("T")
 Weighted = tuple[Turn, float]
@@ -28,7 +29,7 @@ COUNTED = 6  # more are not asked for
 
 
 def questions_about(
-    view: Picture,
+    view: Annotation,
     classes: Sequence[str],
     labels: frozenset[str],
     absent: str,
@@ -57,7 +58,7 @@ def questions_about(
     return turns
 
 
-def _captions(view: Picture, chance: random.Random) -> list[Weighted]:
+def _captions(view: Annotation, chance: random.Random) -> list[Weighted]:
     if not view.captions:
         told = _told(view, chance) if view.objects and chance.random() < 0.2 else ""
         return [(_caption(told), 2.0)] if told else []
@@ -74,7 +75,7 @@ def _captions(view: Picture, chance: random.Random) -> list[Weighted]:
 
 
 def _places(
-    view: Picture, labels: frozenset[str], absent: str, chance: random.Random
+    view: Annotation, labels: frozenset[str], absent: str, chance: random.Random
 ) -> list[Weighted]:
     side = view.rgb.shape[0]
     known = [each for each in view.objects if each[1] not in view.cut]
@@ -91,18 +92,18 @@ def _places(
     return turns
 
 
-def _missing(view: Picture, labels: frozenset[str], chance: random.Random) -> list[str]:
+def _missing(view: Annotation, labels: frozenset[str], chance: random.Random) -> list[str]:
     """Phrases of labels that are surely not there."""
     return [f"the {label}" for label in _some(_gone(view, labels), 3, chance)]
 
 
-def _gone(view: Picture, labels: frozenset[str]) -> list[str]:
+def _gone(view: Annotation, labels: frozenset[str]) -> list[str]:
     """Labels of real objects that the view surely does not show."""
     there = alike({label for _, label in view.objects} | view.cut)
     return sorted((view.closed & labels) - there)
 
 
-def _presence(view: Picture, labels: frozenset[str], chance: random.Random) -> list[Weighted]:
+def _presence(view: Annotation, labels: frozenset[str], chance: random.Random) -> list[Weighted]:
     """Is there one, how many: yes as often as no, and only what is known."""
     counts = Counter(label for _, label in view.objects)
     label = chance.choice(sorted(counts))
@@ -117,7 +118,7 @@ def _presence(view: Picture, labels: frozenset[str], chance: random.Random) -> l
     return turns
 
 
-def _told(view: Picture, chance: random.Random) -> str:
+def _told(view: Annotation, chance: random.Random) -> str:
     """A sentence of what, how many and where, for a picture that has only boxes."""
     counts = Counter(label for _, label in view.objects if label not in view.cut)
     kinds = [label for label, _ in counts.most_common(2) if label in view.closed]

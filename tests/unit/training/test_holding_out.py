@@ -21,7 +21,7 @@ def thirty(tmp_path_factory: pytest.TempPathFactory) -> list[Annotation]:
     for number, pixels in enumerate(pictures):
         large = Image.fromarray(pixels.astype(np.uint8)).resize((90, 90), Image.Resampling.BICUBIC)
         large.save(folder / f"{number}.png")
-        items.append(Annotation(folder / f"{number}.png", (f"picture {number} .",)))
+        items.append(Annotation((folder / f"{number}.png",), (f"picture {number} .",)))
     return items
 
 

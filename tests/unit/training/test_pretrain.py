@@ -14,6 +14,7 @@ import torch
 
 from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.core.results import GroundResult
+from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer
 from skyeye_edge.training.model.eva import EvaConfig, EvaVit
 from skyeye_edge.training.model.skyeye import SkyEyeModel
@@ -22,7 +23,7 @@ from skyeye_edge.training.pretrain.collage import Cuttings, mosaic
 from skyeye_edge.training.pretrain.data import Batches, Pool, Targets, build_targets
 from skyeye_edge.training.pretrain.heads import Heads
 from skyeye_edge.training.pretrain.loop import Phase, place_spread, pretrain
-from skyeye_edge.training.pretrain.pictures import Picture, draw_flight, draw_scene
+from skyeye_edge.training.pretrain.pictures import draw_flight, draw_scene
 from skyeye_edge.training.pretrain.questions import questions_about
 from skyeye_edge.training.pretrain.tiny import build_model, edge_ids
 from skyeye_edge.training.pretrain.vocabulary import train_vocabulary
@@ -157,7 +158,7 @@ def test_a_batch_depends_on_its_number_alone(batches: MakeBatches) -> None:
 def test_boxes_follow_the_picture_through_crops_flips_and_turns() -> None:
     rgb = np.zeros((100, 160, 3), np.uint8)
     rgb[30:60, 40:80] = 255
-    picture = Picture(rgb, "test", objects=(((40.0, 30.0, 80.0, 60.0), "thing"),))
+    picture = Annotation((rgb,), objects=(((40.0, 30.0, 80.0, 60.0), "thing"),))
 
     views = [
         view_of(picture, 112, chance, crop=crop_around(picture, chance))
@@ -173,7 +174,7 @@ def test_words_follow_the_picture(seed: int) -> None:
     rgb = np.zeros((64, 64, 3), np.uint8)
     rgb[:24, :24] = 255
     asked = (("where is the house?", "top left"),)
-    picture = Picture(rgb, "test", ("a house at the upper left .",), questions=asked)
+    picture = Annotation((rgb,), ("a house at the upper left .",), questions=asked)
 
     view = view_of(picture, 64, random.Random(seed))
 
@@ -189,7 +190,7 @@ def test_an_oblique_picture_is_never_put_on_its_head(seed: int) -> None:
     rgb = np.zeros((64, 64, 3), np.uint8)
     rgb[:20] = 255
 
-    view = view_of(Picture(rgb, "drone", upright=True), 64, random.Random(seed))
+    view = view_of(Annotation((rgb,), upright=True), 64, random.Random(seed))
 
     assert view.rgb[:16].mean() > 250 and view.rgb[32:].mean() < 5
 
@@ -197,7 +198,7 @@ def test_an_oblique_picture_is_never_put_on_its_head(seed: int) -> None:
 def test_an_object_that_the_crop_cuts_off_is_neither_boxed_nor_counted() -> None:
     rgb = np.zeros((100, 100, 3), np.uint8)
     whole, halved = ((10.0, 10.0, 30.0, 30.0), "car"), ((40.0, 40.0, 80.0, 80.0), "boat")
-    picture = Picture(rgb, "test", objects=(whole, halved), closed=frozenset({"car", "boat"}))
+    picture = Annotation((rgb,), objects=(whole, halved), closed=frozenset({"car", "boat"}))
 
     view = view_of(picture, 96, random.Random(0), crop=(0.0, 0.0, 50.0, 50.0))
     asked = [turn for seed in range(40) for turn in questions_of(view, seed)]
@@ -210,8 +211,8 @@ def test_an_object_that_the_crop_cuts_off_is_neither_boxed_nor_counted() -> None
 def test_nothing_is_denied_that_resembles_what_is_there() -> None:
     box = (10.0, 10.0, 40.0, 40.0)
     labels = frozenset({"airplane", "airliner", "oil well", "ship"})
-    view = Picture(
-        np.zeros((64, 64, 3), np.uint8), "t", objects=((box, "airliner"),), closed=labels
+    view = Annotation(
+        (np.zeros((64, 64, 3), np.uint8),), objects=((box, "airliner"),), closed=labels
     )
 
     asked = [turn for seed in range(40) for turn, _ in questions_of(view, seed, labels)]
@@ -327,20 +328,20 @@ def calling(what: Callable[[], None], batches: MakeBatches, *, at: int) -> MakeB
     return make
 
 
-def meadow() -> Picture:
-    return Picture(np.full((80, 80, 3), 30, np.uint8), "test", scene="meadow")
+def meadow() -> Annotation:
+    return Annotation((np.full((80, 80, 3), 30, np.uint8),), scene="meadow", origin="test")
 
 
-def field() -> Picture:
+def field() -> Annotation:
     rgb = np.full((80, 80, 3), 40, np.uint8)
     rgb[20:50, 24:60] = 250
     box = (24.0, 20.0, 60.0, 50.0)
     closed = frozenset({"white thing"})
-    return Picture(rgb, "field", objects=((box, "white thing"),), closed=closed)
+    return Annotation((rgb,), objects=((box, "white thing"),), origin="field", closed=closed)
 
 
 def questions_of(
-    view: Picture, seed: int, labels: frozenset[str] = frozenset({"car", "boat"})
+    view: Annotation, seed: int, labels: frozenset[str] = frozenset({"car", "boat"})
 ) -> list:  # type: ignore[type-arg]
     return questions_about(view, [], labels, "not in the image", random.Random(seed))
 

@@ -14,7 +14,7 @@ from PIL import Image
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
-from skyeye_edge.core.tasks import Ask, Caption, Describe, Detect, Ground, Identify
+from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer
 from skyeye_edge.training.data.record import RGB, Record
@@ -32,15 +32,15 @@ def grey() -> RGB:
 TOWN = DataSet(
     "town",
     (
-        Annotation(grey(), objects=((SQUARE, "car"), ((70.0, 5.0, 90.0, 25.0), "bus"))),
-        Annotation(grey(), objects=((SQUARE, "car"),)),
+        Annotation((grey(),), objects=((SQUARE, "car"), ((70.0, 5.0, 90.0, 25.0), "bus"))),
+        Annotation((grey(),), objects=((SQUARE, "car"),)),
     ),
 )
 EVERYTHING = DataSet(
     "everything",
     (
         Annotation(
-            grey(),
+            (grey(),),
             captions=("a car .", "a grey road ."),
             objects=((SQUARE, "car"),),
             absent=("a boat",),
@@ -48,7 +48,7 @@ EVERYTHING = DataSet(
         ),
     ),
 )
-SEA = DataSet("sea", (Annotation(grey(), captions=("a boat .", "the sea .")),))
+SEA = DataSet("sea", (Annotation((grey(),), captions=("a boat .", "the sea .")),))
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_boxes_follow_the_picture_when_it_is_augmented(samples_of: Any) -> None:
 
 def test_an_object_too_small_for_a_view_is_not_called_absent(samples_of: Any) -> None:
     speck, car = ((39.0, 39.0, 41.0, 41.0), "speck"), (SQUARE, "car")
-    dots = DataSet("dots", (Annotation(grey(), objects=(speck, car)),))
+    dots = DataSet("dots", (Annotation((grey(),), objects=(speck, car)),))
 
     samples = samples_of({"augment": True, "tasks": {"absent": 1, "ground": 1}}, data=(dots,))
     asked = [turn for n in range(20) for turn in samples.record(n).turns]
@@ -170,6 +170,28 @@ def test_a_sample_is_tokens_labels_and_pixels_of_equal_length(samples_of: Any) -
     assert len(sample.ids) == len(sample.labels)
     assert sample.pixels.shape == (1, 3, 56, 56)
     assert sum(token < 0 for token in sample.ids) == SPEC.vision.tokens
+
+
+def test_a_clip_is_asked_about_as_one_and_never_for_boxes(samples_of: Any) -> None:
+    frames = (grey(), grey() // 2)
+    clip = Annotation(frames, ("a car drives .",), objects=((SQUARE, "car"),), scene="road")
+
+    samples = samples_of({"augment": True}, data=[DataSet("clips", (clip,))])
+
+    tasks = {type(samples.record(number).turns[0].task) for number in range(60)}
+    assert tasks == {Caption, Describe, Classify, Ask}
+    assert samples[0].pixels.shape == (2, 3, 56, 56)
+    assert sum(token < 0 for token in samples[0].ids) == 2 * SPEC.vision.tokens
+
+
+def test_frames_of_a_clip_are_cut_turned_and_coloured_alike(samples_of: Any) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
+    clip = Annotation((rgb, rgb), ("a car drives .",))
+
+    samples = samples_of({"augment": True}, data=[DataSet("clips", (clip,))])
+
+    first, second = samples[0].pixels
+    assert np.array_equal(first, second)
 
 
 def test_a_question_that_leaves_no_room_for_its_answer_is_drawn_again_or_named(

@@ -13,8 +13,8 @@ from skyeye_edge.core.parsing import format_answer, parse_reply
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.core.results import GroundResult
 from skyeye_edge.core.tasks import Classify, Ground
-from skyeye_edge.training.data.annotation import Annotation, DataSet
-from skyeye_edge.training.data.builders.boxes import Object, phrases
+from skyeye_edge.training.data.annotation import Annotation, DataSet, Object
+from skyeye_edge.training.data.builders.boxes import phrases
 from skyeye_edge.training.data.builders.turns import (
     KINDS,
     Kind,
@@ -49,7 +49,7 @@ CENTRES = {
 
 def annotation(objects: tuple[Object, ...]) -> Annotation:
     return Annotation(
-        Path("x.jpg"),
+        (Path("x.jpg"),),
         captions=("a port .", "a pier ."),
         objects=objects,
         phrases=(("the thing on the left", (0.0, 0.0, 10.0, 10.0)),),
@@ -61,7 +61,9 @@ def annotation(objects: tuple[Object, ...]) -> Annotation:
 
 def data_set(item: Annotation) -> DataSet:
     known = Annotation(
-        Path("y.jpg"), objects=tuple(((0.0, 0.0, 1.0, 1.0), name) for name in LABELS), scene="Farm"
+        (Path("y.jpg"),),
+        objects=tuple(((0.0, 0.0, 1.0, 1.0), name) for name in LABELS),
+        scene="Farm",
     )
     return DataSet("own", (item, known))
 

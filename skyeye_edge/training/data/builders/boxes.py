@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from skyeye_edge.core.boxes import XYXY, Box, Size
 from skyeye_edge.core.results import DetectResult, GroundResult, TextResult
 from skyeye_edge.core.tasks import Ask, Detect, Ground, Identify
+from skyeye_edge.training.data.annotation import Object
 from skyeye_edge.training.data.record import Turn
-
-Object = tuple[XYXY, str]  # box in pixels, label
 
 # A position or size names one object only if it stands clear of the next one by this share of the
 # image's side (position) or of its own area (size).

@@ -21,6 +21,7 @@ from skyeye_edge.training.data.record import Turn
 
 Kind = Literal["caption", "describe", "classify", "ground", "absent", "detect", "identify", "ask"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+OF_ONE_IMAGE: tuple[Kind, ...] = ("ground", "absent", "detect", "identify")  # not of a clip
 MOST_CLASSES = 5  # wrong ones beside the right one, mostly: a list of all is long
 ALL_CLASSES = 0.3  # how often all are listed
 
@@ -43,6 +44,8 @@ def build_turns(
         boxes: whether the model can say that nothing is there, and how.
         chance: chooses wrong classes and questions.
     """
+    if kind in OF_ONE_IMAGE and len(item.images) > 1:
+        return []
     match kind:
         case "caption":
             return [Turn(Caption(), _text("caption", words)) for words in item.captions]

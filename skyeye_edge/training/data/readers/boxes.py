@@ -22,4 +22,4 @@ def read_boxes(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
         image = entry.image(entry.text("file"), images or file.parent / IMAGES)
         objects = tuple((box.box_in("bbox", image), box.label("label")) for box in boxes)
         if objects:
-            yield entry.text("split"), Annotation(image, objects=objects)
+            yield entry.text("split"), Annotation((image,), objects=objects)

@@ -27,7 +27,7 @@ def read_captions(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
         name = entry.text("file")
         captions = tuple(text.lower() for text in entry.texts("captions"))
         image = entry.image(name, images or file.parent / IMAGES)
-        annotation = Annotation(image, captions, scene=classes.get(name, ""))
+        annotation = Annotation((image,), captions, scene=classes.get(name, ""))
         yield entry.text("split"), annotation
 
 
@@ -39,7 +39,7 @@ def read_karpathy(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """
     for entry in read_array(file, IMAGES):
         captions = tuple(sentence.text("raw").lower() for sentence in entry.objects("sentences"))
-        annotation = Annotation(_karpathy_image(entry, images), captions)
+        annotation = Annotation((_karpathy_image(entry, images),), captions)
         yield entry.text("split"), annotation
 
 

@@ -50,7 +50,7 @@ def _annotation(entry: Entry, images: Path) -> Annotation:
         if words.casefold() in there:
             entry.fail(f'"absent" names "{words}", which has a box in this image')
     return Annotation(
-        image=image,
+        images=(image,),
         captions=entry.texts("captions") if "captions" in values else (),
         objects=objects,
         phrases=phrases,
