@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from skyeye_edge.core.errors import InputError, needs
@@ -69,6 +71,7 @@ class StageRecipe:
     accumulate: int = 1  # forward passes per step
     learning_rate: float = 1e-5
     last_learning_rate: float = 1e-6  # the cosine ends here
+    first_learning_rate: float | None = None  # the warm-up begins here; None: a tenth of the full
     warm_up: int = 0  # steps
     weight_decay: float = 0.05
     conversations: float = 0.0  # share of samples with several turns
@@ -80,8 +83,22 @@ class StageRecipe:
             raise InputError("steps, batch and accumulate must be at least 1")
         if not 0 <= self.last_learning_rate <= self.learning_rate:
             raise InputError("learning_rate must not be below last_learning_rate")
+        if not 0 < (self.first_learning_rate or 1e-9) <= self.learning_rate:
+            raise InputError("first_learning_rate is above 0 and at most learning_rate")
         if not 0 <= self.conversations <= 1 or not 1 <= self.turns[0] <= self.turns[1]:
             raise InputError("conversations is a share (0..1), turns the fewest and the most")
+
+    def learning_rate_at(self, step: int) -> float:
+        """Of the step number `step`, counted from 0: a straight warm-up, then a cosine.
+
+        The cosine runs over all steps, those of the warm-up too (MiniGPT-v2, common/optims.py).
+        """
+        if step < self.warm_up:
+            first = self.first_learning_rate
+            first = self.learning_rate / 10 if first is None else first
+            return first + (self.learning_rate - first) * step / self.warm_up
+        above = self.learning_rate - self.last_learning_rate
+        return self.last_learning_rate + above / 2 * (1 + math.cos(math.pi * step / self.steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +200,8 @@ def _build(owner: type[Any], values: object, where: str, folder: Path) -> Any:
 def _convert(hint: Any, value: object, where: str, folder: Path) -> Any:
     """`value` as the type that `hint` names."""
     origin, inner = get_origin(hint), get_args(hint)
+    if origin is UnionType:  # of something and None
+        return None if value is None else _convert(inner[0], value, where, folder)
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, where, folder)  # type: ignore[arg-type]  # never an instance
     if origin is Literal:

@@ -170,6 +170,7 @@ def _train_stage(
     tokenizer = Tokenizer(model.tokenizer_file)
     interrupt = _Interrupt()
     trainer = _StageTrainer(
+        stage,
         model=model,
         args=_arguments(recipe, stage, run),
         train_dataset=Samples(recipe, stage, data, model.spec, tokenizer, processes),
@@ -194,9 +195,6 @@ def _arguments(recipe: Recipe, stage: StageRecipe, run: RunFolder) -> TrainingAr
         per_device_train_batch_size=stage.batch,
         gradient_accumulation_steps=stage.accumulate,
         learning_rate=stage.learning_rate,
-        lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr": stage.last_learning_rate},
-        warmup_steps=stage.warm_up,
         weight_decay=stage.weight_decay,
         max_grad_norm=1.0,
         bf16=recipe.precision == "bfloat16",
@@ -219,6 +217,23 @@ def _arguments(recipe: Recipe, stage: StageRecipe, run: RunFolder) -> TrainingAr
 
 class _StageTrainer(Trainer):
     """Samples in their own order; checkpoints without the frozen weights."""
+
+    def __init__(self, stage: StageRecipe, **more: Any) -> None:
+        super().__init__(**more)
+        self._stage = stage
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """The stage's own; none of the library's runs its cosine over the warm-up too."""
+        if self.lr_scheduler is None:
+            stage = self._stage
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer,
+                lambda step: stage.learning_rate_at(step) / stage.learning_rate,
+            )
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
         return SequentialSampler(train_dataset or self.train_dataset)

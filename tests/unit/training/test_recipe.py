@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.training.recipe import Recipe, read_recipe
+from skyeye_edge.training.recipe import Recipe, StageRecipe, read_recipe
 
 PLAIN = """\
 name: my-model
@@ -49,6 +49,24 @@ def test_what_is_not_said_is_what_skyeyegpt_did(write: Write) -> None:
 
 def test_a_power_of_ten_without_a_point_is_a_number(write: Write) -> None:
     assert read_recipe(write(PLAIN)).stages[0].learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [(0, 1e-6), (500, 5.5e-6), (999, 9.991e-6), (1000, 9.99112e-6), (25000, 5.5e-6), (50000, 1e-6)],
+)
+def test_the_learning_rate_is_minigptv2s(step: int, rate: float) -> None:
+    stage = StageRecipe("tune", steps=50000, warm_up=1000, learning_rate=1e-5)
+
+    assert stage.learning_rate_at(step) == pytest.approx(rate, rel=1e-6)
+
+
+def test_a_warm_up_begins_where_the_recipe_says(write: Write) -> None:
+    said = PLAIN.replace("1e-4}", "1e-4, warm_up: 10, first_learning_rate: 2e-5}")
+
+    stage = read_recipe(write(said)).stages[0]
+
+    assert [stage.learning_rate_at(step) for step in (0, 5)] == pytest.approx([2e-5, 6e-5])
 
 
 @pytest.mark.parametrize("name", ["fine_tune", "skyeyegpt", "skyeye-tiny", "skyeye-tiny-open"])
