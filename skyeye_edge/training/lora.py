@@ -1,34 +1,90 @@
-"""Low-rank adapters on the decoder through peft; the aligner is trained whole, the rest is frozen.
+"""Which weights a run trains: adapters on the decoder, the aligner, or whole parts of the model.
 
 Source: SkyEyeGPT's code: a trained linear aligner, LoRA on q_proj and v_proj (skyeyegpt.md, 7).
 """
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Collection, Iterator
+
+from torch import Tensor, nn
 
 from skyeye_edge.core.errors import InputError, needs
+from skyeye_edge.training.experts import ADAPTER, add_experts
 from skyeye_edge.training.model.skyeye import SkyEyeModel
-from skyeye_edge.training.recipe import LoraRecipe
+from skyeye_edge.training.recipe import LoraRecipe, Part
 
 EVERY_LINEAR = "all-linear"  # as peft calls every linear layer but the head
+_FROZEN = ".base_layer."  # what stands below an adapter
 
 
-def add_adapters(model: SkyEyeModel, recipe: LoraRecipe) -> None:
-    """Freeze the model but for its aligner, and put fresh adapters on its decoder, in place.
+def add_adapters(
+    model: SkyEyeModel, recipe: LoraRecipe, parts: Collection[Part] = ("lora", "aligner")
+) -> None:
+    """Freeze the model but for `parts`, and put fresh adapters where they ask for some, in place.
 
-    The vision tower drops no paths any more: frozen, it had better show what it shows at run time.
+    The vision tower drops no paths any more: it had better show what it shows at run time.
 
     Raises:
         InputError: the decoder has no such layers.
     """
-    with needs("training"):
-        from peft import LoraConfig, get_peft_model
-    model.requires_grad_(False)
-    model.aligner.requires_grad_(True)
     for block in model.vision.blocks:
         block.drop_path = 0.0
+    try:
+        if "lora" in parts:
+            _adapt_decoder(model, recipe)
+        if "aligner" in parts and recipe.aligner:
+            linear = [name for name, each in model.aligner.named_modules() if _is_linear(each)]
+            _adapt(model.aligner, recipe, linear)
+    except ValueError as error:
+        raise InputError(f"lora: targets {', '.join(recipe.targets)}: {error}") from error
+    train_only(model, parts)
+
+
+def train_only(model: SkyEyeModel, parts: Collection[Part]) -> None:
+    """Let the optimiser change these parts and no other."""
+    model.requires_grad_(False)
+    for name, value in model.named_parameters():
+        value.requires_grad_(_part_of(name) in parts)
+
+
+def merge_adapters(model: SkyEyeModel) -> None:
+    """Add the adapters into the weights below them and remove them, in place."""
+    if hasattr(model.language_model, "merge_and_unload"):
+        model.language_model = model.language_model.merge_and_unload()
+    for name, layer in list(model.aligner.named_modules()):
+        if hasattr(layer, "base_layer"):
+            layer.merge()
+            model.aligner.set_submodule(name, layer.base_layer)
+
+
+def trained_tensors(model: SkyEyeModel, parts: Collection[Part]) -> dict[str, Tensor]:
+    """Name and value of everything that a run changes which trains these parts."""
+    return {name: value for name, value in _tensors(model) if _part_of(name) in parts}
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    for name, value in model.named_buffers():
+        if ADAPTER in name:
+            yield name, value
+
+
+def _part_of(name: str) -> Part | None:
+    if name.startswith("aligner."):
+        return None if _FROZEN in name else "aligner"
+    if name.startswith("language_model."):
+        return "lora" if ADAPTER in name else "decoder"
+    return "encoder"
+
+
+def _adapt_decoder(model: SkyEyeModel, recipe: LoraRecipe) -> None:
+    with needs("training"):
+        from peft import LoraConfig, get_peft_model
     every = recipe.targets == (EVERY_LINEAR,)
+    if recipe.experts > 1:
+        add_experts(model.language_model, recipe, None if every else recipe.targets)
+        return
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
@@ -37,17 +93,21 @@ def add_adapters(model: SkyEyeModel, recipe: LoraRecipe) -> None:
         bias="none",
         task_type="CAUSAL_LM",
     )
-    try:
-        model.language_model = get_peft_model(model.language_model, config)
-    except ValueError as error:
-        raise InputError(f"lora: targets {', '.join(recipe.targets)}: {error}") from error
+    model.language_model = get_peft_model(model.language_model, config)
 
 
-def merge_adapters(model: SkyEyeModel) -> None:
-    """Add the adapters into the decoder's own weights and remove them, in place."""
-    model.language_model = model.language_model.merge_and_unload()
+def _adapt(module: nn.Module, recipe: LoraRecipe, targets: list[str]) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules=targets,
+        bias="none",
+    )
+    inject_adapter_in_model(config, module)
 
 
-def trained_tensors(model: SkyEyeModel) -> dict[str, Tensor]:
-    """Name and value of everything that training changes."""
-    return {name: value for name, value in model.named_parameters() if value.requires_grad}
+def _is_linear(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear)

@@ -74,9 +74,9 @@ def _merge(
 ) -> MergeReport:
     model = SkyEyeModel.from_checkpoint(recipe.base)
     base = model.info
-    add_adapters(model, recipe.lora)
+    add_adapters(model, recipe.lora, recipe.parts)
     model.eval()
-    load_trained(model, trained)
+    load_trained(model, recipe.parts, trained)
     adapted = probe_logits(model)
     merge_adapters(model)
     merged = probe_logits(model)

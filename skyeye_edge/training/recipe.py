@@ -15,6 +15,7 @@ from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.training.data.builders.turns import Kind
 from skyeye_edge.training.data.readers import READERS
 
+Part = Literal["lora", "aligner", "decoder", "encoder"]  # of the model, that a stage may train
 DRAWN = ("synthetic", "recalled")  # formats without a file: pictures that the package draws
 
 
@@ -26,8 +27,12 @@ class LoraRecipe:
     alpha: float = 16.0  # the adapter is scaled by alpha / rank
     dropout: float = 0.05
     targets: tuple[str, ...] = ("q_proj", "v_proj")  # or "all-linear" alone
+    experts: int = 1  # adapters on each layer; more than one: MoE-LoRA, with a router
+    aligner: bool = False  # adapters on the aligner too; it is trained whole without
 
     def __post_init__(self) -> None:
+        if self.experts < 1:
+            raise InputError("experts is a number of adapters, from 1 up")
         if self.rank < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1 or not self.targets:
             raise InputError("rank must be at least 1, alpha above 0, dropout in 0..1")
 
@@ -74,6 +79,7 @@ class StageRecipe:
     first_learning_rate: float | None = None  # the warm-up begins here; None: a tenth of the full
     warm_up: int = 0  # steps
     weight_decay: float = 0.05
+    train: tuple[Part, ...] = ("lora", "aligner")
     conversations: float = 0.0  # share of samples with several turns
     turns: tuple[int, int] = (2, 5)  # of a conversation: fewest, most
     ratios: Mapping[str, float] = field(default_factory=dict)  # by data set; missing: its own
@@ -85,6 +91,8 @@ class StageRecipe:
             raise InputError("learning_rate must not be below last_learning_rate")
         if not 0 < (self.first_learning_rate or 1e-9) <= self.learning_rate:
             raise InputError("first_learning_rate is above 0 and at most learning_rate")
+        if not self.train or {"lora", "decoder"} <= set(self.train):
+            raise InputError("train names parts of the model, either lora or decoder of the two")
         if not 0 <= self.conversations <= 1 or not 1 <= self.turns[0] <= self.turns[1]:
             raise InputError("conversations is a share (0..1), turns the fewest and the most")
 
@@ -137,6 +145,11 @@ class Recipe:
             ratios = [stage.ratios.get(source.name, source.ratio) for source in self.data]
             if max(ratios) <= 0 or min(ratios) < 0:
                 raise InputError(f"stages: {stage.name}: no data set has a ratio above 0")
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """What any of its stages trains."""
+        return frozenset(part for stage in self.stages for part in stage.train)
 
 
 def read_recipe(path: str | Path, folder: Path | None = None) -> Recipe:

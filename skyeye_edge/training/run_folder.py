@@ -9,7 +9,7 @@ run/
   scores.json            questions about some images, asked before and after
   before_after.jpg       the same as pictures, at the end
   <stage>/checkpoint-N/  to go on from
-  <stage>/trained.safetensors   adapters and aligner at the end of the stage
+  <stage>/trained.safetensors   adapters, aligner and what else was trained, at its end
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from skyeye_edge.core.errors import CheckpointError, InputError, SkyEyeError
+from skyeye_edge.training.lora import trained_tensors
 from skyeye_edge.training.model.skyeye import SkyEyeModel
-from skyeye_edge.training.recipe import Recipe, read_recipe
+from skyeye_edge.training.recipe import Part, Recipe, read_recipe
 
 FULL_BELOW = 2**20  # bytes: PyTorch's own writer does not say why it failed
 TRAINED = "trained.safetensors"
@@ -171,23 +172,22 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def write_trained(tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Write adapters and aligner; the file is there whole or not at all."""
+    """Write what was trained; the file is there whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(file.name + ".new")
     save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, draft)
     draft.replace(file)
 
 
-def load_trained(model: SkyEyeModel, file: Path) -> None:
-    """Put adapters and aligner of a file into an adapted model.
+def load_trained(model: SkyEyeModel, parts: Collection[Part], file: Path) -> None:
+    """Put what a run has trained of these parts into an adapted model.
 
     Raises:
         CheckpointError: the file is missing, or belongs to another model or recipe.
     """
     try:
         tensors = load_file(file)
-        missing = {n for n, value in model.named_parameters() if value.requires_grad}
-        if odd := sorted(missing ^ tensors.keys()):
+        if odd := sorted(trained_tensors(model, parts).keys() ^ tensors.keys()):
             raise CheckpointError(f"{file}: does not fit the recipe's adapters: {odd[0]}")
         model.load_state_dict(tensors, strict=False)
     except (OSError, RuntimeError) as error:

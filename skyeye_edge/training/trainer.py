@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import (
     PrinterCallback,
@@ -32,12 +33,12 @@ from skyeye_edge.training.contact_sheet import draw_sheet
 from skyeye_edge.training.data.annotation import DataSet
 from skyeye_edge.training.data.collate import Tokenizer, collate
 from skyeye_edge.training.data.samples import Parts, Samples, read_data
-from skyeye_edge.training.lora import add_adapters, trained_tensors
+from skyeye_edge.training.lora import add_adapters, train_only, trained_tensors
 from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.predictor import CheckpointPredictor
 from skyeye_edge.training.quiet import quiet
 from skyeye_edge.training.recall import recall
-from skyeye_edge.training.recipe import Recipe, StageRecipe, read_recipe
+from skyeye_edge.training.recipe import Part, Recipe, StageRecipe, read_recipe
 from skyeye_edge.training.run_folder import (
     TRAINED,
     RunFolder,
@@ -101,7 +102,7 @@ def train(
     with quiet(), _threads(recipe.threads):
         set_seed(recipe.seed)
         model = SkyEyeModel.from_checkpoint(recipe.base)
-        add_adapters(model, recipe.lora)
+        add_adapters(model, recipe.lora, recipe.parts)
         first = _process()[0] == 0
         run = open_run(recipe_path, recipe, resume=resume) if first else RunFolder(recipe.run)
         predictor = _predictor(model)  # of the base as yet: fresh adapters change nothing
@@ -160,17 +161,19 @@ def _train_stage(
 ) -> None:
     finished = run.stage(stage.name) / TRAINED
     if finished.exists():
-        load_trained(model, finished)
+        load_trained(model, recipe.parts, finished)
         return
     checkpoint = run.last_checkpoint(stage.name)
     done = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
     rank, processes = _process()
     if rank == 0:
         cut_log(run, stage.name, done)
+    train_only(model, stage.train)
     tokenizer = Tokenizer(model.tokenizer_file)
     interrupt = _Interrupt()
     trainer = _StageTrainer(
         stage,
+        recipe.parts,
         model=model,
         args=_arguments(recipe, stage, run),
         train_dataset=Samples(recipe, stage, data, model.spec, tokenizer, processes),
@@ -183,7 +186,7 @@ def _train_stage(
     if interrupt.asked and trainer.state.global_step < stage.steps:
         raise KeyboardInterrupt
     if rank == 0:
-        write_trained(trained_tensors(model), finished)
+        write_trained(trained_tensors(model, recipe.parts), finished)
     if interrupt.asked:
         raise KeyboardInterrupt
 
@@ -218,21 +221,20 @@ def _arguments(recipe: Recipe, stage: StageRecipe, run: RunFolder) -> TrainingAr
 class _StageTrainer(Trainer):
     """Samples in their own order; checkpoints without the frozen weights."""
 
-    def __init__(self, stage: StageRecipe, **more: Any) -> None:
+    def __init__(self, stage: StageRecipe, parts: Collection[Part], **more: Any) -> None:
         super().__init__(**more)
-        self._stage = stage
+        self._stage, self._parts = stage, parts
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
-    ) -> torch.optim.lr_scheduler.LRScheduler:
+    ) -> LRScheduler:
         """The stage's own; none of the library's runs its cosine over the warm-up too."""
-        if self.lr_scheduler is None:
-            stage = self._stage
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                optimizer or self.optimizer,
-                lambda step: stage.learning_rate_at(step) / stage.learning_rate,
-            )
-            self._created_lr_scheduler = True
+        stage = self._stage
+        self.lr_scheduler: LRScheduler = LambdaLR(
+            optimizer or self.optimizer,
+            lambda step: stage.learning_rate_at(step) / stage.learning_rate,
+        )
+        self._created_lr_scheduler = True
         return self.lr_scheduler
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
@@ -241,12 +243,12 @@ class _StageTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: object = None) -> None:
         if self.args.should_save:
             folder = Path(output_dir or self.args.output_dir)
-            write_trained(trained_tensors(self.model), folder / TRAINED)
+            write_trained(trained_tensors(self.model, self._parts), folder / TRAINED)
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        load_trained(self.model, Path(resume_from_checkpoint) / TRAINED)
+        load_trained(self.model, self._parts, Path(resume_from_checkpoint) / TRAINED)
 
 
 class _Interrupt(TrainerCallback):

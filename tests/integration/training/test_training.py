@@ -26,7 +26,7 @@ from skyeye_edge.training import (
 )
 from skyeye_edge.training.lora import add_adapters, trained_tensors
 from skyeye_edge.training.merger import TOLERANCE, distance, probe_logits
-from skyeye_edge.training.recipe import LoraRecipe
+from skyeye_edge.training.recipe import LoraRecipe, Part
 from skyeye_edge.training.run_folder import TRAINED, RunFolder, load_trained, read_log
 
 RECIPE = """\
@@ -45,6 +45,7 @@ stages:
   - {{name: single, steps: 8, batch: 4, learning_rate: 3e-3}}
   - {{name: talk, steps: 4, batch: 2, accumulate: 2, learning_rate: 3e-3, conversations: 0.8}}
 """
+PARTS: tuple[Part, ...] = ("lora", "aligner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ def test_ctrl_c_means_what_it_meant_before_once_training_is_over(finished: Finis
 def test_merged_logits_equal_the_adapted_ones(finished: Finished, minute_checkpoint: Path) -> None:
     adapted = SkyEyeModel.from_checkpoint(minute_checkpoint)
     add_adapters(adapted, LoraRecipe(rank=8, alpha=16, targets=("all-linear",)))
-    load_trained(adapted.eval(), finished.folder / "talk" / TRAINED)
+    load_trained(adapted.eval(), PARTS, finished.folder / "talk" / TRAINED)
     expected = probe_logits(adapted)
 
     found = probe_logits(SkyEyeModel.from_checkpoint(finished.merged))
@@ -297,7 +298,7 @@ def test_adapters_of_another_recipe_are_refused(
     add_adapters(model, LoraRecipe())
 
     with pytest.raises(CheckpointError, match="does not fit the recipe's adapters"):
-        load_trained(model, finished.folder / "talk" / TRAINED)
+        load_trained(model, PARTS, finished.folder / "talk" / TRAINED)
 
 
 def test_adapters_on_layers_that_are_not_there_are_refused(minute_checkpoint: Path) -> None:
@@ -312,7 +313,7 @@ def test_by_default_only_queries_values_and_aligner_are_trained(minute_checkpoin
 
     add_adapters(model, LoraRecipe(rank=4))
 
-    names = [name for name in trained_tensors(model) if "lora" in name]
+    names = [name for name in trained_tensors(model, PARTS) if "lora" in name]
     assert len(names) == 2 * 2 * 2  # layers, q and v, A and B
     assert all("q_proj" in name or "v_proj" in name for name in names)
 
