@@ -23,7 +23,7 @@ from skyeye_edge.evaluation import Predictor
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.record import RGB
 from skyeye_edge.training.data.synthetic import render_scene
-from skyeye_edge.training.pretrain.augment import change_colours, random_crop, view_of
+from skyeye_edge.training.data.views.augment import change_colours, random_crop, view_of
 from skyeye_edge.training.run_folder import write_whole
 
 SIDE = 128  # pixels of a scene and of a view

@@ -14,11 +14,11 @@ from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.builders.turns import KINDS, Kind, build_turns, draw_turns
 from skyeye_edge.training.data.collate import IGNORED, Sample, Tokenizer, build_sample
+from skyeye_edge.training.data.drawn import draw_flight, draw_scene
 from skyeye_edge.training.data.holding_out import hold_out
 from skyeye_edge.training.data.readers import of_split, read_splits
 from skyeye_edge.training.data.record import Record, Turn, sizes_of
-from skyeye_edge.training.pretrain.augment import crop_around, random_crop, tinted, view_of
-from skyeye_edge.training.pretrain.pictures import draw_flight, draw_scene
+from skyeye_edge.training.data.views.augment import crop_around, random_crop, tinted, view_of
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 
 HELD_OUT = "val"  # split that is never trained on

@@ -13,21 +13,16 @@ import torch
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.tasks import Caption, Classify, Describe, Ground, instruction
 from skyeye_edge.training.data.annotation import Annotation
+from skyeye_edge.training.data.builders.questions import plural
 from skyeye_edge.training.data.builders.turns import spaced
 from skyeye_edge.training.data.collate import Tokenizer
+from skyeye_edge.training.data.drawn import draw_flight, draw_scene
+from skyeye_edge.training.data.labels import throughout
+from skyeye_edge.training.data.readers import READERS
+from skyeye_edge.training.data.views.augment import reduced
 from skyeye_edge.training.pretrain.data import Batches, Pool, build_targets, keep_targets
 from skyeye_edge.training.pretrain.heads import Heads
 from skyeye_edge.training.pretrain.loop import Phase, pretrain
-from skyeye_edge.training.pretrain.pictures import (
-    draw_flight,
-    draw_scene,
-    read_boxes,
-    read_captions,
-    read_flown,
-    read_labels,
-    read_scenes,
-)
-from skyeye_edge.training.pretrain.questions import plural
 from skyeye_edge.training.pretrain.tiny import (
     ABSENT,
     BINS,
@@ -41,6 +36,7 @@ from skyeye_edge.training.recipe import read_as
 
 log = logging.getLogger(__name__)
 
+LONGEST = 256  # pixels: larger pictures are reduced when they are read
 SHOWN = 400  # synthetic scenes whose words and labels the vocabulary and the heads know
 
 
@@ -136,14 +132,13 @@ def run_recipe(recipe: BaseRecipe, data: Path, run: Path, device: str = "cpu") -
 
 def read_pool(recipe: BaseRecipe, data: Path, split: str = "train") -> Pool:
     """All pictures of a split that the recipe names."""
-    told = [item for name in recipe.captions for item in read_captions(data / name, split)]
-    scenes = [item for name in recipe.scenes for item in read_scenes(data / name, split)]
-    labels = read_labels([data / name for name in recipe.boxes])
+    told = [item for name in recipe.captions for item in _read(data / name, "captions", split)]
+    scenes = [item for name in recipe.scenes for item in _read(data / name, "scenes", split)]
     pool = Pool(
         captioned=[*told, *(item for item in scenes if item.captions)],
         scenes=[item for item in scenes if not item.captions],
-        boxed=[item for name in recipe.boxes for item in read_boxes(data / name, split, labels)],
-        flown=[item for name in recipe.flown for item in read_flown(data / name, split)],
+        boxed=_boxed([data / name for name in recipe.boxes], split),
+        flown=[item for name in recipe.flown for item in _read(data / name, "flown", split)],
         flights=[frame for seed in range(recipe.flights) for frame in draw_flight(seed)],
     )
     log.info(
@@ -151,6 +146,31 @@ def read_pool(recipe: BaseRecipe, data: Path, split: str = "train") -> Pool:
         *map(len, (pool.captioned, pool.scenes, pool.boxed, pool.flown)),
     )
     return pool
+
+
+def _read(folder: Path, kind: str, split: str) -> list[Annotation]:
+    """Pictures of a split, read, and named after their folder."""
+    file = folder / ("captions.json" if kind == "captions" else "annotations.json")
+    found = [item for name, item in READERS[kind](file, None) if name == split]
+    return [replace(reduced(item, LONGEST), origin=folder.name) for item in found]
+
+
+def _boxed(folders: Sequence[Path], split: str) -> list[Annotation]:
+    """Pictures with boxes, each with the labels that it shows nowhere without one."""
+    own = {
+        folder: {
+            label
+            for _, item in READERS["boxes"](folder / "annotations.json", None)
+            for _, label in item.objects
+        }
+        for folder in folders
+    }
+    labels = frozenset().union(*own.values())
+    return [
+        replace(item, closed=throughout(folder.name, own[folder], labels))
+        for folder in folders
+        for item in _read(folder, "boxes", split)
+    ]
 
 
 def sentences(pool: Pool, drawn: Sequence[Annotation]) -> Iterator[str]:

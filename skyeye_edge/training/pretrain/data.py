@@ -23,20 +23,21 @@ from skyeye_edge.core.results import TextResult
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.core.tasks import Ask
 from skyeye_edge.training.data.annotation import Annotation
+from skyeye_edge.training.data.builders.questions import questions_about
 from skyeye_edge.training.data.collate import Tokenizer
+from skyeye_edge.training.data.drawn import draw_scene
+from skyeye_edge.training.data.grid import dense_targets
+from skyeye_edge.training.data.packing import Row, pack, stack
 from skyeye_edge.training.data.record import Turn
-from skyeye_edge.training.model.aligner import JOINED
-from skyeye_edge.training.pretrain.augment import (
+from skyeye_edge.training.data.views.augment import (
     crop_around,
-    dense_targets,
     random_crop,
+    scaled,
     tinted,
     view_of,
 )
-from skyeye_edge.training.pretrain.collage import Cuttings, mosaic
-from skyeye_edge.training.pretrain.packing import Row, pack, stack
-from skyeye_edge.training.pretrain.pictures import draw_scene, scaled
-from skyeye_edge.training.pretrain.questions import questions_about
+from skyeye_edge.training.data.views.collage import Cuttings, mosaic
+from skyeye_edge.training.model.aligner import JOINED
 
 LONGEST = 144  # positions of a packed row: more questions are left out
 WHOLE = 0.4  # share of boxed pictures that are seen whole

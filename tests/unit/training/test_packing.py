@@ -10,9 +10,9 @@ from skyeye_edge.core.boxes import Box
 from skyeye_edge.core.results import GroundResult, TextResult
 from skyeye_edge.core.tasks import Ask, Caption, Ground
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer, build_sample, collate
+from skyeye_edge.training.data.packing import pack, stack
 from skyeye_edge.training.data.record import Record, Turn
 from skyeye_edge.training.model.skyeye import SkyEyeModel
-from skyeye_edge.training.pretrain.packing import pack, stack
 from skyeye_edge.training.pretrain.tiny import build_model
 from skyeye_edge.training.pretrain.vocabulary import train_vocabulary
 

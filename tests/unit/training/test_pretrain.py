@@ -15,16 +15,17 @@ import torch
 from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.core.results import GroundResult
 from skyeye_edge.training.data.annotation import Annotation
+from skyeye_edge.training.data.builders.questions import questions_about
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer
+from skyeye_edge.training.data.drawn import draw_flight, draw_scene
+from skyeye_edge.training.data.grid import dense_targets
+from skyeye_edge.training.data.views.augment import crop_around, view_of
+from skyeye_edge.training.data.views.collage import Cuttings, mosaic
 from skyeye_edge.training.model.eva import EvaConfig, EvaVit
 from skyeye_edge.training.model.skyeye import SkyEyeModel
-from skyeye_edge.training.pretrain.augment import crop_around, dense_targets, view_of
-from skyeye_edge.training.pretrain.collage import Cuttings, mosaic
 from skyeye_edge.training.pretrain.data import Batches, Pool, Targets, build_targets
 from skyeye_edge.training.pretrain.heads import Heads
 from skyeye_edge.training.pretrain.loop import Phase, place_spread, pretrain
-from skyeye_edge.training.pretrain.pictures import draw_flight, draw_scene
-from skyeye_edge.training.pretrain.questions import questions_about
 from skyeye_edge.training.pretrain.tiny import build_model, edge_ids
 from skyeye_edge.training.pretrain.vocabulary import train_vocabulary
 

@@ -273,3 +273,42 @@ def test_the_real_sets_are_read_whole(shared: Path) -> None:
 
     assert (len(captions), len({item.scene for item in captions})) == (1094, 31)
     assert sum(len(item.objects) for item in ships) == 1536
+
+
+def test_scenes_have_a_class_or_captions(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.webp").touch()
+    entries = [
+        {"file": "a.webp", "split": "train", "scene": "harbour"},
+        {"file": "a.webp", "split": "train", "captions": ["A  pier ."], "scene": None},
+    ]
+    file = tmp_path / "annotations.json"
+    file.write_text(json.dumps(entries))
+
+    found = read_annotations(file, "scenes", "train")
+
+    assert [(item.scene, item.captions) for item in found] == [("harbour", ()), ("", ("a pier .",))]
+
+
+def test_boxes_of_drone_frames_are_phrases_because_not_every_object_has_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (320, 180)).save(tmp_path / "images" / "a.webp")
+    entry = {
+        "file": "a.webp",
+        "split": "train",
+        "captions": ["one person walks ."],
+        "questions": [["is there a car?", "no"]],
+        "absent": ["boat"],
+        "scene": "square",
+        "boxes": [{"bbox": [100, 60, 109, 83], "label": "person"}],
+    }
+    file = tmp_path / "annotations.json"
+    file.write_text(json.dumps([entry]))
+
+    (item,) = read_annotations(file, "flown", "train")
+
+    assert item.upright and item.objects == ()
+    assert item.phrases == (("the person", (100, 60, 109, 83)),)
+    assert (item.absent, item.questions) == (("the boat",), (("is there a car?", "no"),))

@@ -14,6 +14,7 @@ from skyeye_edge.training.data.readers.boxes import read_boxes
 from skyeye_edge.training.data.readers.captions import read_captions, read_karpathy
 from skyeye_edge.training.data.readers.entries import OfSplit
 from skyeye_edge.training.data.readers.lines import read_lines
+from skyeye_edge.training.data.readers.scenes import read_flown, read_scenes
 
 # The annotation file or folder, and the folder of its images where it is not the usual one.
 Reader = Callable[[Path, Path | None], Iterator[OfSplit]]
@@ -22,6 +23,8 @@ READERS: Mapping[str, Reader] = {
     "captions": read_captions,
     "karpathy": read_karpathy,
     "boxes": read_boxes,
+    "scenes": read_scenes,
+    "flown": read_flown,
 }
 
 

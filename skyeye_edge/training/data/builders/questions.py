@@ -14,8 +14,8 @@ from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Ground
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.builders.boxes import identify_turns, phrases
 from skyeye_edge.training.data.builders.turns import spaced
+from skyeye_edge.training.data.labels import alike
 from skyeye_edge.training.data.record import Turn
-from skyeye_edge.training.pretrain.pictures import alike
 
 T = TypeVar("T")
 Weighted = tuple[Turn, float]

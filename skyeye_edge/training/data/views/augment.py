@@ -1,11 +1,11 @@
-"""Views of pictures: crops, flips and turns that boxes and words follow; what each patch shows."""
+"""Views of pictures: crops, flips, turns and colours; boxes and words follow."""
 
 from __future__ import annotations
 
 import math
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +14,7 @@ from PIL import Image
 
 from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.training.data.annotation import Annotation, Object
-from skyeye_edge.training.data.record import read_rgb
-from skyeye_edge.training.pretrain.pictures import scaled
+from skyeye_edge.training.data.record import RGB, read_rgb
 
 INSIDE = 0.6  # an object stays if so much of it is inside the crop
 GONE = 0.05  # and is called outside if less than this is
@@ -62,6 +61,37 @@ def view_of(
             (_flip_words(q, flips), _flip_words(a, flips)) for q, a in picture.questions
         ),
     )
+
+
+def reduced(picture: Annotation, longest: int) -> Annotation:
+    """The picture read, and at most so many pixels long.
+
+    Raises:
+        MediaError: a file is missing or no image.
+    """
+    read = picture.read()
+    height, width, _ = read.rgb.shape
+    share = min(1.0, longest / max(width, height))
+    if share == 1.0:
+        return read
+    return replace(
+        read,
+        images=tuple(_reduced(read_rgb(image), longest) for image in read.images),
+        objects=tuple((scaled(box, share, share), label) for box, label in read.objects),
+        phrases=tuple((text, scaled(box, share, share)) for text, box in read.phrases),
+    )
+
+
+def _reduced(rgb: RGB, longest: int) -> RGB:
+    image = Image.fromarray(rgb)
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def scaled(box: XYXY, across: float, down: float) -> XYXY:
+    """A box in a picture that was resized by these factors."""
+    x1, y1, x2, y2 = box
+    return x1 * across, y1 * down, x2 * across, y2 * down
 
 
 Flips = tuple[bool, bool, bool]  # left to right, top to bottom, along the diagonal; in this order
@@ -187,38 +217,3 @@ def change_colours(
     changed = rgb.reshape(-1, 3).astype(np.float32) @ mix.astype(np.float32)
     changed += middle * (1 - contrast)
     return np.asarray(changed.clip(0, 255).astype(np.uint8)).reshape(rgb.shape)
-
-
-def dense_targets(
-    objects: Sequence[tuple[XYXY, int]], rows: int, columns: int, known: bool
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """What every cell of a grid shows: label (-1 nothing, -2 unknown) and box.
-
-    A cell belongs to the smallest object over its centre; an object over no centre takes the cell
-    below its own.
-
-    Args:
-        objects: boxes in 0..1 and labels.
-        rows: cells from top to bottom.
-        columns: cells from left to right.
-        known: whether a cell without object is known to show none.
-
-    Returns:
-        (rows * columns,) labels and (rows * columns, 4) boxes.
-    """
-    labels = np.full((rows, columns), -1 if known else -2, np.int64)
-    boxes = np.zeros((rows, columns, 4), np.float32)
-    for (x1, y1, x2, y2), label in sorted(
-        objects, key=lambda each: -(each[0][2] - each[0][0]) * (each[0][3] - each[0][1])
-    ):
-        place = np.ix_(_cells(y1, y2, rows), _cells(x1, x2, columns))
-        labels[place] = label
-        boxes[place] = (x1, y1, x2, y2)
-    return labels.reshape(-1), boxes.reshape(-1, 4)
-
-
-def _cells(low: float, high: float, number: int) -> npt.NDArray[np.int64]:
-    centres = (np.arange(number) + 0.5) / number
-    inside = np.flatnonzero((centres >= low) & (centres <= high))
-    middle = min(number - 1, int((low + high) / 2 * number))
-    return inside if len(inside) else np.array([middle])

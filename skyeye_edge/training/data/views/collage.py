@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.training.data.annotation import Annotation, Object
-from skyeye_edge.training.pretrain.augment import change_colours, crop_around, view_of
-from skyeye_edge.training.pretrain.pictures import EMPTY_SCENES, EVERYWHERE
+from skyeye_edge.training.data.labels import EMPTY_SCENES, EVERYWHERE
+from skyeye_edge.training.data.views.augment import change_colours, crop_around, view_of
 
 SMALLEST_CUT = 14.0  # pixels: smaller objects are no use as cut-outs
 NEVER_CUT = frozenset({"tree", "palm tree", "dock", "harbour", "harbor", "bridge", "other"})

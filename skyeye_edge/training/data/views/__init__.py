@@ -1,0 +1,1 @@
+"""How an annotated picture is seen: cropped, flipped, coloured, pasted together."""
