@@ -19,6 +19,7 @@ from skyeye_edge.cli import (
     completion,
     demo,
     doctor,
+    evaluate,
     export,
     ground,
     merge,
@@ -29,7 +30,20 @@ from skyeye_edge.cli.options import HelpFormatter
 from skyeye_edge.cli.veil import veiled_stderr
 from skyeye_edge.core.errors import SkyEyeError
 
-COMMANDS = (demo, caption, ground, ask, watch, train, merge, export, bundle, doctor, completion)
+COMMANDS = (
+    demo,
+    caption,
+    ground,
+    ask,
+    watch,
+    train,
+    merge,
+    export,
+    evaluate,
+    bundle,
+    doctor,
+    completion,
+)
 EPILOG = """\
 exit codes: 0 done, 1 the work failed, 2 the request is wrong, 130 interrupted
 

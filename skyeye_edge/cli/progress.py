@@ -1,4 +1,4 @@
-"""How far a recording is, on a terminal only: frames, rate and time left."""
+"""How far a job is, on a terminal only: number, rate and time left."""
 
 from __future__ import annotations
 
@@ -45,3 +45,23 @@ def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[Progress], Non
             display.update(tasks[stage], rate=speed or 0.0)
 
         yield tell
+
+
+@contextmanager
+def count_bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr over `total` things, unless that is no terminal; yields whom to tell."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as display:
+        task = display.add_task(what, total=total)
+        yield lambda done: display.update(task, completed=done)

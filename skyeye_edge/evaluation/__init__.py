@@ -1,5 +1,12 @@
 """Scores of anything that answers tasks about images: captions, boxes, questions, classes."""
 
+from skyeye_edge.evaluation.answered import (
+    TASK_NAMES,
+    Answered,
+    AnswerFile,
+    TaskName,
+    read_answers,
+)
 from skyeye_edge.evaluation.answers import (
     ClassItem,
     ClassReport,
@@ -8,6 +15,8 @@ from skyeye_edge.evaluation.answers import (
     evaluate_classes,
     evaluate_vqa,
 )
+from skyeye_edge.evaluation.asking import Sample, ask_all
+from skyeye_edge.evaluation.bootstrap import Drawing
 from skyeye_edge.evaluation.calibration import (
     CalibrationReport,
     Judged,
@@ -42,23 +51,32 @@ from skyeye_edge.evaluation.overview import (
     check_answers,
     mean_scores,
 )
-from skyeye_edge.evaluation.predictor import Picture, Predictor
+from skyeye_edge.evaluation.predictor import ClipPredictor, Picture, Pictures, Predictor
+from skyeye_edge.evaluation.recording import record_answers
 from skyeye_edge.evaluation.reliability import (
     expected_calibration_error,
     plot_reliability,
     reliability,
 )
+from skyeye_edge.evaluation.report import Evaluation, evaluate_answers, write_report
+from skyeye_edge.evaluation.scoring import score_answers
 from skyeye_edge.evaluation.shares import Share
 
 __all__ = [
     "OVERVIEW_KINDS",
+    "TASK_NAMES",
+    "AnswerFile",
+    "Answered",
     "CalibrationReport",
     "CaptionItem",
     "CaptionReport",
     "CheckedAnswer",
     "ClassItem",
     "ClassReport",
+    "ClipPredictor",
     "DetectReport",
+    "Drawing",
+    "Evaluation",
     "GroundItem",
     "GroundReport",
     "IdentifyReport",
@@ -68,12 +86,17 @@ __all__ = [
     "ObjectItem",
     "OverviewKind",
     "Picture",
+    "Pictures",
     "Predictor",
+    "Sample",
     "Share",
+    "TaskName",
     "VqaItem",
     "VqaReport",
+    "ask_all",
     "caption_all",
     "check_answers",
+    "evaluate_answers",
     "evaluate_captions",
     "evaluate_classes",
     "evaluate_detect",
@@ -87,8 +110,12 @@ __all__ = [
     "measure_calibration",
     "plain_words",
     "plot_reliability",
+    "read_answers",
+    "record_answers",
     "reliability",
     "rouge_l",
+    "score_answers",
     "score_captions",
     "with_references",
+    "write_report",
 ]

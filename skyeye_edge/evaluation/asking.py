@@ -1,0 +1,58 @@
+"""Questions with known answers, put to whatever answers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from skyeye_edge.core.errors import MediaError
+from skyeye_edge.core.results import (
+    ClassifyResult,
+    DetectResult,
+    GroundResult,
+    TaskResult,
+)
+from skyeye_edge.core.tasks import Task
+from skyeye_edge.evaluation.answered import Answered
+from skyeye_edge.evaluation.predictor import ClipPredictor, Picture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One question about an image or a clip, and what would be right."""
+
+    pictures: tuple[Picture, ...]  # one; several of a clip, in their order
+    task: Task
+    unanswered: Answered  # all that is known before the model has spoken
+
+
+def ask_all(predictor: ClipPredictor, samples: Iterable[Sample]) -> Iterator[Answered]:
+    """Answers in the order of the samples; an image is encoded once for those that follow another.
+
+    An image that cannot be read is no reason to stop: its questions count as wrong, and say why.
+    """
+    for _, group in itertools.groupby(samples, key=lambda sample: sample.unanswered.image):
+        asked = list(group)
+        pictures = asked[0].pictures
+        subject = pictures[0] if len(pictures) == 1 else pictures
+        try:
+            results = predictor.run(subject, [sample.task for sample in asked])
+        except MediaError as error:
+            yield from (replace(sample.unanswered, problem=str(error)) for sample in asked)
+            continue
+        for sample, result in zip(asked, results, strict=True):
+            yield note_answer(sample.unanswered, result)
+
+
+def note_answer(question: Answered, result: TaskResult) -> Answered:
+    """A question with what was said."""
+    boxes = result.boxes if isinstance(result, GroundResult | DetectResult) else ()
+    return replace(
+        question,
+        outcome=result.outcome,
+        said=result.label if isinstance(result, ClassifyResult) else result.text,
+        boxes=tuple(box.xyxy for box in boxes),
+        scores=tuple(float(box.score) for box in boxes),
+        size=result.size if all(result.size) else question.size,
+    )

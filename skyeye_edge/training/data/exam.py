@@ -1,0 +1,124 @@
+"""Annotated images as questions with known answers: what `skyeye-edge evaluate` asks."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from skyeye_edge.core.boxes import XYXY
+from skyeye_edge.core.errors import DataError
+from skyeye_edge.core.tasks import Ask, Caption, Classify, Detect, Ground, Identify, Task
+from skyeye_edge.evaluation import TASK_NAMES, Answered, Sample, TaskName
+from skyeye_edge.training.data.annotation import Annotation, DataSet
+from skyeye_edge.training.data.readers import Format, read_annotations
+
+T = TypeVar("T")
+# Absent labels that are asked of an image: a share of all, evenly spaced.
+MOST_ABSENT = 3
+
+
+def read_samples(
+    path: Path, kind: Format, split: str, *, tasks: Sequence[TaskName] = (), limit: int = 0
+) -> list[Sample]:
+    """The questions of an annotation file.
+
+    Args:
+        path: the file.
+        kind: how it is written; docs/train.md shows each.
+        split: which images; "all" takes every one.
+        tasks: which questions; none: all that the images have answers to.
+        limit: images, evenly spaced; 0: all.
+
+    Raises:
+        DataError: the file is missing or wrong, or there is nothing to ask.
+    """
+    everything = DataSet(path.stem, tuple(read_annotations(path, kind, split)))
+    samples = build_samples(everything, tasks)
+    kept = set(evenly(list(dict.fromkeys(each.unanswered.image for each in samples)), limit))
+    samples = [each for each in samples if each.unanswered.image in kept]
+    if not samples:
+        wanted = f" of {', '.join(tasks)}" if tasks else ""
+        raise DataError(f"{path}: nothing to ask{wanted}: the images of {split!r} have no answer")
+    return samples
+
+
+def build_samples(data: DataSet, tasks: Sequence[TaskName] = ()) -> list[Sample]:
+    """The questions of a set, image by image; their keys name image and question.
+
+    Args:
+        data: annotated images; phrases are the annotated ones, and `the <label>` where an image
+            has one object of that label. Absent are the annotated phrases, and of the labels that
+            an image has none of some, if it has other objects.
+        tasks: which questions; none: all that the set knows answers to.
+    """
+    numbers: Counter[str] = Counter()  # one image may stand in several lines
+    samples = []
+    for item, name in zip(data.annotations, _names(data.annotations, data.name), strict=True):
+        for task in tasks or TASK_NAMES:
+            for asked, known in _questions(task, item, data):
+                start = f"{name}#{task}"
+                key = f"{start}:{numbers[start]}"
+                numbers[start] += 1
+                samples.append(Sample((item.image,), asked, Answered(key, name, task, **known)))
+    return samples
+
+
+def _questions(
+    task: TaskName, item: Annotation, data: DataSet
+) -> Iterator[tuple[Task, dict[str, Any]]]:
+    """What is asked of an image, and what is known of the answer."""
+    match task:
+        case "caption" if item.captions:
+            yield Caption(), {"references": item.captions}
+        case "ground":
+            for words, box in dict(_present(item)).items():
+                yield Ground(words), {"asked": words, "truth": (box,)}
+        case "absent":
+            for words in _absent(item, data.labels):
+                yield Ground(words), {"asked": words}
+        case "detect":
+            for label in sorted({label for _, label in item.objects}):
+                boxes = tuple(box for box, name in item.objects if name == label)
+                yield Detect(label), {"asked": label, "truth": boxes}
+        case "ask":
+            for question, answer in item.questions:
+                yield Ask(question), {"asked": question, "references": (answer,)}
+        case "classify" if item.scene and len(data.scenes) > 1:
+            yield Classify(data.scenes), {"references": (item.scene,)}
+        case "identify":
+            for box, label in item.objects:
+                yield Identify(box), {"references": (label,), "truth": (box,)}
+
+
+def _present(item: Annotation) -> list[tuple[str, XYXY]]:
+    counts = Counter(label for _, label in item.objects)
+    unique = [(f"the {name}", box) for box, name in item.objects if counts[name] == 1]
+    return [*unique, *item.phrases]
+
+
+def _absent(item: Annotation, labels: Sequence[str]) -> list[str]:
+    there = {label for _, label in item.objects}
+    missing = [f"the {label}" for label in labels if label not in there] if there else []
+    return list(dict.fromkeys([*item.absent, *evenly(missing, MOST_ABSENT)]))
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """At most `most` evenly spaced items; all if it is 0."""
+    if not 0 < most < len(items):
+        return list(items)
+    return [items[place * (len(items) - 1) // max(1, most - 1)] for place in range(most)]
+
+
+def _names(annotations: Sequence[Annotation], data: str) -> list[str]:
+    """A short name for the image of each annotation: its path below the folder of all of them."""
+    files = [item.image for item in annotations if isinstance(item.image, Path)]
+    folder = Path(os.path.commonpath([file.parent for file in files])) if files else Path()
+    return [
+        item.image.relative_to(folder).as_posix()
+        if isinstance(item.image, Path)
+        else f"{data} {number}"
+        for number, item in enumerate(annotations)
+    ]

@@ -1,0 +1,123 @@
+"""`skyeye-edge evaluate` from annotations to the report, and from answers without a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from skyeye_edge.cli import main
+from skyeye_edge.training.data.synthetic import render_scene
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three drawn scenes with captions, a phrase, a question and what is not there."""
+    folder = tmp_path_factory.mktemp("data")
+    with (folder / "annotations.jsonl").open("w") as lines:
+        for number in range(3):
+            scene = render_scene(1_000_000 + number)
+            scene.image.save(folder / f"{number}.png")
+            phrase, box = scene.phrases[0]
+            question, answer = scene.questions[0]
+            entry = {
+                "image": f"{number}.png",
+                "captions": list(scene.captions),
+                "boxes": [{"bbox": list(box), "label": "thing", "phrase": phrase}],
+                "question": question,
+                "answer": answer,
+                "absent": list(scene.absent[:1]),
+                "split": "test",
+            }
+            print(json.dumps(entry), file=lines)
+    return folder / "annotations.jsonl"
+
+
+@pytest.fixture(scope="module")
+def report(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    assert main(["evaluate", "--data", str(data), "-o", str(folder), "--draws", "50"]) == 0
+    return folder
+
+
+def test_every_task_that_the_data_know_is_asked_and_scored(report: Path) -> None:
+    values = json.loads((report / "evaluation.json").read_text("utf-8"))
+
+    tasks = {table["task"] for table in values["tables"]}
+    assert tasks == {"caption", "ground", "absent", "detect", "ask", "identify"}
+    assert len({sample["key"] for sample in values["samples"]}) == len(values["samples"])
+    assert all("n" in figure for table in values["tables"] for figure in table["figures"])
+    assert (report / "evaluation.md").read_text("utf-8").startswith("# annotations.jsonl")
+    assert (report / "evaluation.png").stat().st_size > 0
+
+
+def test_answers_are_scored_again_without_a_model(report: Path, tmp_path: Path) -> None:
+    answers = str(report / "answers.jsonl")
+
+    assert main(["evaluate", "--answers", answers, "-o", str(tmp_path), "--draws", "50"]) == 0
+
+    again, first = (
+        json.loads((folder / "evaluation.json").read_text("utf-8")) for folder in (tmp_path, report)
+    )
+    assert again["tables"] == first["tables"]
+
+
+def test_an_interrupted_run_goes_on_and_gives_the_same_report(
+    report: Path, data: Path, tmp_path: Path
+) -> None:
+    whole = (report / "answers.jsonl").read_bytes()
+    (tmp_path / "answers.jsonl").write_bytes(whole[: int(len(whole) * 0.6)])  # in mid-line
+
+    argv = ["evaluate", "--data", str(data), "-o", str(tmp_path), "--draws", "50", "--resume"]
+    assert main(argv) == 0
+
+    assert (tmp_path / "answers.jsonl").read_bytes() == whole
+    name = "evaluation.json"
+    assert (tmp_path / name).read_bytes() == (report / name).read_bytes()
+
+
+def test_answers_are_not_overwritten_unasked(
+    report: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "--data", str(data), "-o", str(report)]) == 2
+
+    assert "--resume goes on" in capsys.readouterr().err
+
+
+def test_an_unreadable_image_counts_as_wrong_and_is_named(data: Path, tmp_path: Path) -> None:
+    image = tmp_path / "0.png"
+    image.write_bytes((data.parent / "0.png").read_bytes()[:200])
+    line = {"image": "0.png", "question": "is there a boat?", "answer": "yes", "split": "test"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(line) + "\n", "utf-8")
+    out = tmp_path / "out"
+
+    assert main(["evaluate", "--data", str(tmp_path / "a.jsonl"), "-o", str(out)]) == 0
+
+    values = json.loads((out / "evaluation.json").read_text("utf-8"))
+    (sample,) = values["samples"]
+    assert (sample["outcome"], sample["score"]) == ("unanswered", {"right": 0.0})
+    assert "0.png" in sample["problem"]
+    assert "0.png" in (out / "evaluation.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        pytest.param(["-o", "x"], "give --data FILE", id="nothing to measure on"),
+        pytest.param(["--data", "a", "--tasks", "cap", "-o", "x"], "known are caption", id="task"),
+        pytest.param(["--answers", "no.jsonl", "-o", "x"], "no.jsonl: cannot be read", id="file"),
+        pytest.param(
+            ["--data", "a", "--benchmark", "Mars", "-o", "x"], "some about CapERA", id="benchmark"
+        ),
+    ],
+)
+def test_a_wrong_request_says_what_to_do(
+    argv: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["evaluate", *argv]) in (1, 2)
+
+    assert said in capsys.readouterr().err
