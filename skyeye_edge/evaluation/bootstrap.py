@@ -28,7 +28,7 @@ def bootstrap(
     parts: npt.ArrayLike,
     figure: Callable[[Numbers], Numbers],
     drawing: Drawing,
-) -> list[Interval | None]:
+) -> Sequence[Interval | None]:
     """Intervals of figures that are functions of sums over samples, as nearly all of ours are.
 
     Args:

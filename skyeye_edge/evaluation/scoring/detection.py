@@ -155,7 +155,7 @@ def _precisions(label: _Label, drawn: Numbers | None = None) -> Numbers:
 
 def _intervals(
     labels: Sequence[_Label], answers: Sequence[Answered], drawing: Drawing
-) -> list[Interval | None]:
+) -> Sequence[Interval | None]:
     """Of mAP and AP@0.5."""
     if not drawing.draws:
         return [None, None]
@@ -166,4 +166,4 @@ def _intervals(
             points = np.asarray([_precisions(label, drawn) for label in labels])
             known = points[~np.isnan(points[:, 0])].mean(axis=0)  # labels that were drawn
             rows.append([100 * known.mean(), 100 * known[_HALF]])
-    return list[Interval | None](percentiles(np.asarray(rows)))
+    return percentiles(np.asarray(rows))
