@@ -47,7 +47,8 @@ class DataRecipe:
     images: Path = Path()  # the folder with the images; empty: where the format has them
     split: str = "train"
     hold_out: float = 0.1  # share of the images that are only scored, if the file names none "val"
-    ratio: float = 1.0  # how often it is drawn, relative to the others
+    ratio: float = 1.0  # how often it is drawn, relative to the others; by epochs: times in one
+    cap: int = 0  # images in an epoch at most, others in each; 0: all
     tasks: Mapping[Kind, float] = field(default_factory=dict)  # how often each; empty: all alike
     augment: bool = False  # crops, flips and colours; boxes and words follow
     scenes: int = 0  # of "synthetic" and "recalled": how many pictures
@@ -62,6 +63,8 @@ class DataRecipe:
             raise InputError("scenes: say how many, for synthetic and recalled and for no other")
         if self.format not in DRAWN and self.path == Path():
             raise InputError("'path' is missing")
+        if self.cap < 0:
+            raise InputError("cap is a number of images, 0 for all")
         if not 0 <= self.hold_out <= 0.5:
             raise InputError("hold_out is a share of the images, 0 to 0.5")
 
@@ -71,7 +74,8 @@ class StageRecipe:
     """A stretch of training with its own optimiser and learning rate."""
 
     name: str
-    steps: int  # optimiser steps
+    steps: int = 0  # optimiser steps
+    epochs: float = 0.0  # instead: how often all data sets are gone through, without replacement
     batch: int = 1  # samples per forward pass
     accumulate: int = 1  # forward passes per step
     learning_rate: float = 1e-5
@@ -83,10 +87,13 @@ class StageRecipe:
     conversations: float = 0.0  # share of samples with several turns
     turns: tuple[int, int] = (2, 5)  # of a conversation: fewest, most
     ratios: Mapping[str, float] = field(default_factory=dict)  # by data set; missing: its own
+    one_set_per_batch: bool = False  # no batch mixes data sets
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.accumulate) < 1:
-            raise InputError("steps, batch and accumulate must be at least 1")
+        if min(self.steps, self.epochs) < 0 or max(self.steps, self.epochs) <= 0:
+            raise InputError("say how long: steps, or epochs above 0")
+        if min(self.batch, self.accumulate) < 1:
+            raise InputError("batch and accumulate must be at least 1")
         if not 0 <= self.last_learning_rate <= self.learning_rate:
             raise InputError("learning_rate must not be below last_learning_rate")
         if not 0 < (self.first_learning_rate or 1e-9) <= self.learning_rate:
@@ -139,12 +146,16 @@ class Recipe:
         if len({stage.name for stage in self.stages}) != len(self.stages):
             raise InputError("two stages have the same name")
         for stage in self.stages:
+            if stage.steps and stage.epochs:
+                raise InputError(f"stages: {stage.name}: give steps or epochs, not both")
             for name in stage.ratios:
                 if name not in names:
                     raise InputError(f"stages: ratios: {_unknown(name, names)}")
             ratios = [stage.ratios.get(source.name, source.ratio) for source in self.data]
             if max(ratios) <= 0 or min(ratios) < 0:
                 raise InputError(f"stages: {stage.name}: no data set has a ratio above 0")
+            if stage.steps and any(source.cap for source in self.data):
+                raise InputError(f"stages: {stage.name}: cap is of an epoch; give epochs, no steps")
 
     @property
     def parts(self) -> frozenset[Part]:

@@ -32,7 +32,7 @@ from skyeye_edge.core.errors import SkyEyeError, needs
 from skyeye_edge.training.contact_sheet import draw_sheet
 from skyeye_edge.training.data.annotation import DataSet
 from skyeye_edge.training.data.collate import Tokenizer, collate
-from skyeye_edge.training.data.samples import Parts, Samples, read_data
+from skyeye_edge.training.data.samples import Parts, Samples, counted, read_data
 from skyeye_edge.training.lora import add_adapters, train_only, trained_tensors
 from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.predictor import CheckpointPredictor
@@ -114,6 +114,7 @@ def train(
         ]
         with _scored(recipe, parts, predictor, run) if first else nullcontext():
             for stage in recipe.stages:
+                stage = counted(recipe, stage, data, _process()[1])
                 _train_stage(recipe, stage, data, model, run, on_event)
     if first:
         draw_curves(run)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -16,6 +18,7 @@ from skyeye_edge.training.data.builders.turns import KINDS, Kind, build_turns, d
 from skyeye_edge.training.data.collate import IGNORED, Sample, Tokenizer, build_sample
 from skyeye_edge.training.data.drawn import draw_flight, draw_scene
 from skyeye_edge.training.data.holding_out import hold_out
+from skyeye_edge.training.data.mixture import Mixture, Part
 from skyeye_edge.training.data.readers import of_split, read_splits
 from skyeye_edge.training.data.record import Record, Turn, sizes_of
 from skyeye_edge.training.data.views.augment import crop_around, random_crop, tinted, view_of
@@ -29,7 +32,7 @@ USUAL_TASKS: dict[str, dict[Kind, float]] = {
     "synthetic": {"ground": 5, "absent": 2, "ask": 4, "caption": 1, "identify": 1, "detect": 1},
     "recalled": {"caption": 1},
 }
-ATTEMPTS = 100  # draws before we say that a stage's tasks fit none of its images
+ATTEMPTS = 100  # draws before we say that a stage's images have nothing to learn
 LOWEST_CROP = 0.4  # of the area of an image without boxes
 RECOLOURED = 0.25  # brightness, contrast and colour change by up to this share
 DRAWN_SIDE = 192  # pixels of a synthetic scene
@@ -97,7 +100,7 @@ class Samples(Dataset[Sample]):
         self._processes = processes
         self._recipe, self._stage, self._data = recipe, stage, list(data)
         self._spec, self._tokenizer = spec, tokenizer
-        self._ratios = [stage.ratios.get(source.name, source.ratio) for source in recipe.data]
+        self._mixture = _mixture(recipe, stage, data)
 
     def __len__(self) -> int:
         per_step = self._stage.accumulate * self._stage.batch * self._processes
@@ -110,9 +113,8 @@ class Samples(Dataset[Sample]):
             DataError: none fits into `length`, or none of the tasks fits the images.
         """
         limit = min(self._recipe.length, self._spec.context)
-        chance = self._chance(index)
-        for _ in range(ATTEMPTS):
-            sample = build_sample(self._draw(chance), self._spec, self._tokenizer, limit)
+        for record in self._records(index):
+            sample = build_sample(record, self._spec, self._tokenizer, limit)
             if any(label != IGNORED for label in sample.labels):
                 return sample
         raise DataError(
@@ -126,29 +128,32 @@ class Samples(Dataset[Sample]):
         Raises:
             DataError: none of the tasks fits the images.
         """
-        return self._draw(self._chance(index))
-
-    def _chance(self, index: int) -> random.Random:
-        key = f"{self._recipe.seed} {self._stage.name} {index}"
-        return random.Random(key)  # noqa: S311 - not for secrets
+        return next(self._records(index))
 
     def _names(self) -> str:
         return ", ".join(source.name for source in self._recipe.data)
 
-    def _draw(self, chance: random.Random) -> Record:
-        for _ in range(ATTEMPTS):
-            number = chance.choices(range(len(self._data)), self._ratios)[0]
+    def _records(self, index: int) -> Iterator[Record]:
+        """The sample, and others in its place if it leaves nothing to learn.
+
+        Raises:
+            DataError: none of the tasks fits any of the images.
+        """
+        chance = random.Random(f"{self._recipe.seed} {self._stage.name} {index}")  # noqa: S311
+        empty = True
+        for number, place in islice(self._mixture.places(index, chance), ATTEMPTS):
             source, data = self._recipe.data[number], self._data[number]
-            item = chance.choice(data.annotations)
-            seen = item.read()
+            seen = data.annotations[place].read()
             if source.augment:
                 seen = _augmented(seen, self._spec.vision.image_size, chance)
             turns = self._turns(source, data, seen, chance)
             if turns:
-                return Record(seen.images, tuple(turns), data.name, source.split)
-        raise DataError(
-            f"{self._names()}: the images say nothing that the recipe's tasks could learn"
-        )
+                empty = False
+                yield Record(seen.images, tuple(turns), data.name, source.split)
+        if empty:
+            raise DataError(
+                f"{self._names()}: the images say nothing that the recipe's tasks could learn"
+            )
 
     def _turns(
         self, source: DataRecipe, data: DataSet, item: Annotation, chance: random.Random
@@ -162,6 +167,38 @@ class Samples(Dataset[Sample]):
 
         ratios = source.tasks or USUAL_TASKS.get(source.format) or dict.fromkeys(KINDS, 1.0)
         return draw_turns(build, ratios, number, chance)
+
+
+def counted(
+    recipe: Recipe, stage: StageRecipe, data: Sequence[DataSet], processes: int = 1
+) -> StageRecipe:
+    """The stage with its number of steps, where the recipe says how many epochs.
+
+    Args:
+        recipe: whose stage it is.
+        stage: see above.
+        data: the data sets of the recipe, as they are trained on.
+        processes: that share the samples.
+    """
+    if not stage.epochs:
+        return stage
+    samples = stage.epochs * _mixture(recipe, stage, data).epoch_length()
+    per_step = stage.batch * stage.accumulate * processes
+    return replace(stage, steps=max(1, math.ceil(samples / per_step)))
+
+
+def _mixture(recipe: Recipe, stage: StageRecipe, data: Sequence[DataSet]) -> Mixture:
+    parts = [
+        Part(len(each.annotations), stage.ratios.get(source.name, source.ratio), source.cap)
+        for source, each in zip(recipe.data, data, strict=True)
+    ]
+    return Mixture(
+        parts,
+        key=f"{recipe.seed} {stage.name}",
+        batch=stage.batch,
+        by_epochs=stage.epochs > 0,
+        one_set=stage.one_set_per_batch,
+    )
 
 
 def _augmented(item: Annotation, side: int, chance: random.Random) -> Annotation:

@@ -103,7 +103,9 @@ def test_the_packaged_tiny_recipe_has_two_stages_of_which_only_the_second_conver
         ),
         pytest.param("name: my-model\n", "", "'name' is missing", id="missing key"),
         pytest.param("10", "ten", "stages[0].steps: 'ten'; give a whole number", id="words"),
-        pytest.param("10", "0", "stages[0]: steps, batch and accumulate", id="no steps"),
+        pytest.param("10", "0", "stages[0]: say how long: steps, or epochs", id="no steps"),
+        pytest.param("10", "10, epochs: 2", "only: give steps or epochs, not both", id="both"),
+        pytest.param("jsonl", "jsonl, cap: 9", "cap is of an epoch; give epochs", id="cap"),
         pytest.param("1e-4", "fast", "stages[0].learning_rate: 'fast'; give a number", id="rate"),
         pytest.param("run: run", "run: 7", "run: 7; give a path", id="no path"),
         pytest.param(

@@ -18,7 +18,7 @@ from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Detect, Gro
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer
 from skyeye_edge.training.data.record import RGB, Record
-from skyeye_edge.training.data.samples import Samples, read_data
+from skyeye_edge.training.data.samples import Samples, counted, read_data
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 
 SPEC = ModelSpec(VisionSpec(56, 4, 64), boxes=BoxSpec(absent="not here"))
@@ -121,6 +121,17 @@ def test_a_data_set_without_a_ratio_is_never_drawn(samples_of: Any) -> None:
     samples = samples_of(ratios={"town": 0})
 
     assert {samples.record(number).source for number in range(50)} == {"sea"}
+
+
+def test_epochs_are_counted_in_steps_and_show_every_image(samples_of: Any) -> None:
+    samples = samples_of(steps=0, epochs=2, batch=2)
+    recipe, data = samples._recipe, samples._data
+
+    stage = counted(recipe, recipe.stages[0], data, processes=2)
+
+    assert stage.steps == 2  # two epochs of three images, two processes, batches of two
+    drawn = Counter(samples.record(number).source for number in range(3))
+    assert drawn == {"town": 2, "sea": 1}
 
 
 def test_single_tasks_have_one_turn_and_conversations_several(samples_of: Any) -> None:
