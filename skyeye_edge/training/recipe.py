@@ -131,6 +131,7 @@ class Recipe:
     seed: int = 42
     length: int = 512  # positions of a sample; the end of longer ones is cut
     precision: Literal["float32", "bfloat16"] = "float32"
+    sharded: bool = False  # frozen weights are spread over all processes (FSDP)
     threads: int = 0  # of the CPU; 0: all cores
     workers: int = 0  # processes that read images; 0: the training process itself
     scored: int = 20  # images of each kind that are asked before and after; 0: none
@@ -143,6 +144,8 @@ class Recipe:
             raise InputError("give at least one data set and one stage, and each name once")
         if self.scored < 0:
             raise InputError("scored is a number of images, from 0 up")
+        if self.sharded and self.scored:
+            raise InputError("scored must be 0 where sharded is true: no process has a whole model")
         if len({stage.name for stage in self.stages}) != len(self.stages):
             raise InputError("two stages have the same name")
         for stage in self.stages:

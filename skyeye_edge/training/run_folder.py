@@ -5,6 +5,7 @@ run/
   run.json               where the recipe's paths start
   log.jsonl              loss, learning rate and speed; one line per `log_every` steps
   curves.png             the same as a picture, at the end
+  tensorboard/<stage>/   the same for TensorBoard, while it runs
   <name>.captions.json   what the base said about the pictures of format `recalled`
   scores.json            questions about some images, asked before and after
   before_after.jpg       the same as pictures, at the end
@@ -81,6 +82,10 @@ class RunFolder:
     def sheet(self) -> Path:
         """The picture of answers before and after."""
         return self.path / "before_after.jpg"
+
+    def board(self, stage: str) -> Path:
+        """What TensorBoard shows of a stage."""
+        return self.path / "tensorboard" / stage
 
     def recalled(self, name: str) -> Path:
         """What the base said about the pictures of a data set."""

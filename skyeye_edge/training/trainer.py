@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import Dataset, Sampler, SequentialSampler
+from torch.utils.tensorboard import SummaryWriter
 from transformers import (
     PrinterCallback,
     Trainer,
@@ -51,6 +52,7 @@ from skyeye_edge.training.run_folder import (
     write_trained,
 )
 from skyeye_edge.training.scoring import choose_images, read_scores, score_after, score_before
+from skyeye_edge.training.sharding import shard_frozen
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +184,8 @@ def _train_stage(
         callbacks=[interrupt, _Finite(stage), _Report(stage, run, done, on_event)],
     )
     trainer.remove_callback(PrinterCallback)
+    if recipe.sharded and processes > 1:
+        shard_frozen(model, recipe.parts)
     with interrupt, saving(run.path, "go on with --resume"):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if interrupt.asked and trainer.state.global_step < stage.steps:
@@ -312,7 +316,7 @@ class _Finite(TrainerCallback):
 
 
 class _Report(TrainerCallback):
-    """Log lines and events, from what the Trainer logs."""
+    """Log lines, curves for TensorBoard and events, from what the Trainer logs."""
 
     def __init__(
         self,
@@ -324,12 +328,16 @@ class _Report(TrainerCallback):
         self._stage, self._run, self._on_event = stage, run, on_event
         self._last = (first, time.monotonic())
         self._first = self._last
+        self._board: SummaryWriter | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
         """Called by the Trainer."""
         self._first = self._last = (self._first[0], time.monotonic())
+        if state.is_world_process_zero:
+            folder = self._run.board(self._stage.name)
+            self._board = SummaryWriter(folder, purge_step=self._first[0] + 1)
 
     def on_log(
         self,
@@ -357,8 +365,18 @@ class _Report(TrainerCallback):
         )
         self._last = (step, now)
         write_log(self._run, asdict(event))
+        if self._board:
+            for name in ("loss", "learning_rate", "samples_per_second"):
+                self._board.add_scalar(name, getattr(event, name), step)
         if self._on_event:
             self._on_event(event)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        """Called by the Trainer."""
+        if self._board:
+            self._board.close()
 
 
 @contextmanager

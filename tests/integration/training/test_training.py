@@ -5,6 +5,8 @@ import math
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from skyeye_edge.cli.main import main
 from skyeye_edge.core.errors import CheckpointError, DataError, InputError, SkyEyeError
@@ -123,6 +126,14 @@ def test_a_run_leaves_its_log_and_its_curves(finished: Finished) -> None:
         assert min(curves.size) > 300
 
 
+def test_tensorboard_shows_every_stage(finished: Finished) -> None:
+    for stage in ("single", "talk"):
+        board = EventAccumulator(str(RunFolder(finished.folder).board(stage))).Reload()
+        shown = {each.step: each.value for each in board.Scalars("loss")}
+        told = {each.step: each.loss for each in finished.events if each.stage == stage}
+        assert shown == pytest.approx(told)
+
+
 def test_the_same_questions_are_asked_before_and_after_of_new_images_and_old(
     finished: Finished,
 ) -> None:
@@ -188,6 +199,23 @@ def test_a_run_interrupted_in_each_stage_goes_on_as_if_nothing_had_happened(
     found = tensors(run)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(finished: Finished, recipe: Path) -> None:
+    recipe.write_text(recipe.read_text() + "save_every: 3\n")
+    command = [sys.executable, "-m", "skyeye_edge", "train", str(recipe)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr
+        while not running.stderr.readline().startswith("single 6/8"):
+            assert running.poll() is None
+        running.kill()
+
+    run = train(recipe, resume=True)
+
+    found, expected = tensors(run), tensors(finished.folder)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    logged = [(line["stage"], line["step"], line["loss"]) for line in read_log(RunFolder(run))]
+    assert logged == [(each.stage, each.step, each.loss) for each in finished.events]
 
 
 def test_ctrl_c_means_what_it_meant_before_once_training_is_over(finished: Finished) -> None:
