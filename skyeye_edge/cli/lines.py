@@ -48,9 +48,10 @@ def result_text(result: TaskResult) -> str:
 
 
 def box_text(box: Box) -> str:
-    """Left, top, right, bottom in whole pixels, and the score."""
+    """Left, top, right, bottom in whole pixels, by how much it is turned, and the score."""
     edges = " ".join(f"{edge:.0f}" for edge in box.xyxy)
-    return f"{edges} ({box.score:.2f})"
+    turned = f" turned {box.angle:.0f}°" if box.angle else ""
+    return f"{edges}{turned} ({box.score:.2f})"
 
 
 def clock(seconds: float) -> str:

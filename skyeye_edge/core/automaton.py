@@ -2,6 +2,7 @@
 
     Ground:   [space] ( box | absent ) end
     Detect:   [space] <p>name</p> ' ' box ( <delim> box )* end   |   [space] absent end
+              (marks as the model's box language has them, box_languages.py)
     Classify: [space] name end
 
 The automaton works on the bytes of the pieces, so any tokenizer will do: digits one by one, whole
@@ -19,6 +20,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from skyeye_edge.core.box_languages import CORNERS, LANGUAGES, LARGEST_ANGLE
+from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.core.tasks import Classify, Detect, Ground, Task
@@ -87,7 +90,11 @@ class Vocabulary:
     @cached_property
     def spans_coordinates(self) -> bool:
         """True if some piece ends one coordinate and begins the next, as `><4` would."""
-        return any(piece and re.search(rb"><\d", piece) for piece in self.pieces)
+        inner = {mark for language in LANGUAGES.values() for mark in language.marks[1:-1]}
+        spanning = re.compile(
+            "|".join(f"{re.escape(mark)}[0-9]" for mark in sorted(inner)).encode()
+        )
+        return any(piece and spanning.search(piece) for piece in self.pieces)
 
     @cached_property
     def _box_memo(self) -> _Memo:
@@ -102,16 +109,18 @@ class Vocabulary:
 def task_automaton(task: Task, vocabulary: Vocabulary, spec: ModelSpec) -> Automaton | None:
     """The automaton of a task's answer, shared between questions; None where it is free text."""
     make = vocabulary._automaton_of
-    boxes, absent = (spec.boxes.bins, spec.boxes.min_size), spec.boxes.absent
-    found_from = spec.scores.found_from
+    boxes, absent, found_from = spec.boxes, spec.boxes.absent, spec.scores.found_from
+    language = boxes.language
+    opening, again = language.marks[0], language.again + language.marks[0]
     match task:
         case Ground():
-            return make(("{",), (absent,) if absent else (), "", "", boxes, found_from)
+            return make((opening,), (absent,) if absent else (), "", "", boxes, found_from)
         case Detect(name=name):
-            opening, head = (f"<p>{name}</p>", " {")
+            heading = language.heading.format(name)
             if absent:
-                return make((opening + head,), (absent,), "", "<delim>{", boxes, found_from)
-            return make((head,), (), opening, "<delim>{", boxes)
+                return make((heading + opening,), (absent,), "", again, boxes, found_from)
+            prefix = heading.rstrip()
+            return make((heading[len(prefix) :] + opening,), (), prefix, again, boxes)
         case Classify(names=names):
             return make((), names, "", "", boxes)
         case _:
@@ -123,8 +132,8 @@ class _Place:
     """Where in an answer we are, character by character."""
 
     part: str  # "opening", "box" or "again" (after a box)
-    read: bytes = b""  # of the opening or repetition; in a box since the last complete coordinate
-    corners: tuple[int, ...] = ()  # complete coordinates of this box
+    read: bytes = b""  # of the opening or repetition; in a box since the last complete number
+    corners: tuple[int, ...] = ()  # complete numbers of this box: edges, then the angle
 
 
 class Automaton:
@@ -137,24 +146,25 @@ class Automaton:
         last_words: tuple[str, ...],
         prefix: str,
         again: str,
-        boxes: tuple[int, int],
+        boxes: BoxSpec,
         found_from: float | None = None,
     ) -> None:
         """An automaton for: prefix, then a box word with its box, or one of the last words.
 
         Args:
             vocabulary: the tokens.
-            box_words: what an answer may begin with so that a box follows; ends in `{`.
+            box_words: what an answer may begin with so that a box follows; ends in its first mark.
             last_words: complete answers.
             prefix: written first, as the tokenizer encodes it; none of its tokens is chosen.
-            again: what stands between two boxes, `{` included; empty: one box is all.
-            boxes: the largest coordinate, and how far apart the edges of a box are at least.
+            again: what stands between two boxes, the first mark included; empty: one box is all.
+            boxes: how they are written, and how far apart their edges are at least.
             found_from: presence from which an answer is a box; None: the best token decides.
         """
         self._vocabulary = vocabulary
         self._prefix = tuple(vocabulary.encode(prefix)) if prefix else ()
-        self._bins, self._min_size = boxes
-        self._again = again
+        self._bins, self._min_size, self._numbers = boxes.bins, boxes.min_size, boxes.numbers
+        self._marks = tuple(mark.encode() for mark in boxes.language.marks)
+        self._kind = (boxes, again)
         spaces = ("", " ") if vocabulary.dummy_prefix and not prefix else ("",)
         begin = {space + word: True for word in box_words for space in spaces}
         begin |= {space + word: False for word in last_words for space in spaces}
@@ -177,26 +187,34 @@ class Automaton:
 
     def _coordinate_moves(self, place: _Place) -> Mapping[int, _Place]:
         corners, read = place.corners, place.read
-        if not read:
-            if len(corners) == 4:
-                return {ord("}"): _Place("again")}
-            return {ord("<"): _Place("box", b"<", corners)}
-        lowest, highest = self._range(corners)
-        digits = read[1:]
+        mark = self._marks[len(corners)] if corners else b""  # the first one opened the box
+        if len(read) < len(mark):
+            return {mark[len(read)]: self._within(mark[: len(read) + 1], corners)}
+        digits, numbers = read[len(mark) :], self._numbers[len(corners)]
+        least, most = self._range(corners)
         moves = {
-            digit: _Place("box", read + bytes([digit]), corners)
-            for digit in b"0123456789"
-            if _largest(digits + bytes([digit]), highest) >= lowest
+            byte: _Place("box", read + bytes([byte]), corners)
+            for byte in b"0123456789."
+            if numbers.may_begin(digits + bytes([byte]), least, most)
         }
-        if digits and int(digits) >= lowest:
-            moves[ord(">")] = _Place("box", b"", (*corners, int(digits)))
+        number = numbers.complete(digits, least, most) if digits else None
+        if number is not None:
+            behind = self._marks[len(corners) + 1][:1]
+            moves[behind[0]] = self._within(behind, (*corners, number))
         return moves
 
+    def _within(self, read: bytes, corners: tuple[int, ...]) -> _Place:
+        """The place after `read`, all or part of the mark behind the last number."""
+        closed = len(corners) == len(self._numbers) and read == self._marks[-1]
+        return _Place("again") if closed else _Place("box", read, corners)
+
     def _range(self, corners: tuple[int, ...]) -> tuple[int, int]:
-        """The next coordinate's least and largest value: x2 follows x1, y2 follows y1."""
+        """The next number's least and largest value: x2 follows x1, y2 follows y1."""
         match corners:
             case (first, _) | (_, first, _):
                 return first + self._min_size, self._bins
+            case _ if len(corners) >= CORNERS:
+                return 0, LARGEST_ANGLE
             case _:
                 return 0, self._bins - self._min_size
 
@@ -209,8 +227,7 @@ class Automaton:
         memo = self._memo
         key: tuple[object, ...] = (place,)
         if place.part != "opening":  # boxes are the same after every name
-            kind = (self._bins, self._min_size, self._again)
-            memo, key = self._vocabulary._box_memo, (*kind, *self._matters(place))
+            memo, key = self._vocabulary._box_memo, (*self._kind, *self._matters(place))
         found = memo.get(key)
         if found is None:
             found = memo[key] = self._search(place)
@@ -361,13 +378,3 @@ def _word_moves(part: str, words: Mapping[str, bool]) -> dict[_Place, dict[int, 
             there = _Place("box") if ends_in_box else _Place(part, after)
             moves.setdefault(_Place(part, text[:length]), {})[byte] = there
     return moves
-
-
-def _largest(digits: bytes, bins: int) -> int:
-    """The largest number up to `bins` that begins with these digits; -1 if there is none."""
-    least = largest = int(digits)
-    if least > bins or (digits[:1] == b"0" and digits != b"0"):
-        return -1
-    while 0 < least * 10 <= bins:
-        least, largest = least * 10, min(largest * 10 + 9, bins)
-    return largest

@@ -18,6 +18,8 @@ def to_coco(
 ) -> list[dict[str, Any]]:
     """COCO detections: `image_id`, `category_id`, `bbox` (left, top, width, height), `score`.
 
+    Of a turned box `bbox` is the smallest upright one around it, and `segmentation` its outline.
+
     Args:
         items: (image id, result); results without boxes add nothing.
         categories: category ids by name; or the `categories` entry of a COCO file; or names, which
@@ -47,9 +49,11 @@ def _pairs(items: Iterable[tuple[int, TaskResult]]) -> Iterable[tuple[int, TaskR
 
 
 def _row(image_id: int, category_id: int, box: Box) -> dict[str, Any]:
-    x1, y1, x2, y2 = box.xyxy
+    x1, y1, x2, y2 = box.hull
     bbox = [x1, y1, x2 - x1, y2 - y1]
-    return {"image_id": image_id, "category_id": category_id, "bbox": bbox, "score": box.score}
+    row = {"image_id": image_id, "category_id": category_id, "bbox": bbox, "score": box.score}
+    outline = [edge for corner in box.corners for edge in corner]
+    return row | {"segmentation": [outline]} if box.angle else row
 
 
 def _ids(categories: Categories) -> dict[str, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw
 
 from skyeye_edge.core.boxes import Box, Size
 from skyeye_edge.core.fonts import text_mask, text_width
@@ -80,7 +81,13 @@ def build_drawing(
     labels = build_labels(named)
     places = [_scaled(label.box, asked, size) for label in labels]
     bar = _caption_bar(caption, size)
-    lines = _outlines(labels, places, size)
+    lines = [
+        patch
+        for label, place in zip(labels, places, strict=True)
+        for patch in (
+            _turned_outline(label, asked, size) if label.box.angle else _outline(label, place, size)
+        )
+    ]
     return Drawing((*lines, *_labels(labels, places, size, _height(bar)), *bar))
 
 
@@ -96,34 +103,52 @@ def build_labels(named: Sequence[tuple[str, Sequence[Box]]]) -> list[Label]:
 def _scaled(box: Box, asked: Size, size: Size) -> Rectangle:
     """The pixels of a box, its last ones included; beyond the picture's edge is on the edge."""
     x, y = size[0] / asked[0], size[1] / asked[1]
-    left, right = (min(size[0] - 1, max(0, round(edge * x))) for edge in box.xyxy[::2])
-    top, bottom = (min(size[1] - 1, max(0, round(edge * y))) for edge in box.xyxy[1::2])
+    left, right = (min(size[0] - 1, max(0, round(edge * x))) for edge in box.hull[::2])
+    top, bottom = (min(size[1] - 1, max(0, round(edge * y))) for edge in box.hull[1::2])
     return Rectangle(left, top, right + 1, bottom + 1)
 
 
-def _outlines(labels: Sequence[Label], places: Sequence[Rectangle], size: Size) -> list[Patch]:
-    """Four bars for each box, whose middle is the edge."""
-    thickness = max(2, round(min(size) / 240))
+def _thickness(size: Size) -> int:
+    return max(2, round(min(size) / 240))
+
+
+def _outline(label: Label, place: Rectangle, size: Size) -> list[Patch]:
+    """Four bars, whose middle is the edge."""
+    thickness = _thickness(size)
     before, after = thickness // 2, thickness - thickness // 2
+    outer = Rectangle(
+        place.left - before,
+        place.top - before,
+        place.right + after - 1,
+        place.bottom + after - 1,
+    )
     patches = []
-    for label, place in zip(labels, places, strict=True):
-        outer = Rectangle(
-            place.left - before,
-            place.top - before,
-            place.right + after - 1,
-            place.bottom + after - 1,
-        )
-        for bar in (
-            Rectangle(outer.left, outer.top, outer.right, outer.top + thickness),
-            Rectangle(outer.left, outer.bottom - thickness, outer.right, outer.bottom),
-            Rectangle(outer.left, outer.top, outer.left + thickness, outer.bottom),
-            Rectangle(outer.right - thickness, outer.top, outer.right, outer.bottom),
-        ):
-            seen = bar.cut_to(Rectangle(0, 0, *size))
-            rgb = np.empty((seen.height, seen.width, 3), np.uint8)
-            rgb[...] = label.colour
-            patches.append(Patch(seen.left, seen.top, rgb))
+    for bar in (
+        Rectangle(outer.left, outer.top, outer.right, outer.top + thickness),
+        Rectangle(outer.left, outer.bottom - thickness, outer.right, outer.bottom),
+        Rectangle(outer.left, outer.top, outer.left + thickness, outer.bottom),
+        Rectangle(outer.right - thickness, outer.top, outer.right, outer.bottom),
+    ):
+        seen = bar.cut_to(Rectangle(0, 0, *size))
+        rgb = np.empty((seen.height, seen.width, 3), np.uint8)
+        rgb[...] = label.colour
+        patches.append(Patch(seen.left, seen.top, rgb))
     return patches
+
+
+def _turned_outline(label: Label, asked: Size, size: Size) -> list[Patch]:
+    """Lines between the corners of a turned box; what lies beyond the picture is cut off."""
+    x, y = size[0] / asked[0], size[1] / asked[1]
+    corners = [(across * x, down * y) for across, down in label.box.corners]
+    mask = Image.new("L", size)
+    pen = ImageDraw.Draw(mask)
+    pen.line([*corners, *corners[:2]], fill=255, width=_thickness(size), joint="curve")
+    drawn = mask.getbbox()
+    if drawn is None:
+        return []
+    ink = np.asarray(mask.crop(drawn), np.uint16)[..., None]
+    rgb = (ink * np.array(label.colour, np.uint16) // 255).astype(np.uint8)
+    return [Patch(drawn[0], drawn[1], rgb, (255 - ink) * 256 // 255)]
 
 
 def _labels(

@@ -27,7 +27,15 @@ Norm = Annotated[
 ]
 
 
-class BoxValues(TypedDict):
+class TurnedValues(TypedDict, total=False):
+    """How a box lies."""
+
+    angle: Annotated[
+        float, "degrees clockwise by which `xyxy` is turned about its centre; missing: it is not"
+    ]
+
+
+class BoxValues(TurnedValues):
     """A box."""
 
     xyxy: Edges

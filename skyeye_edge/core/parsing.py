@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from skyeye_edge.core.box_languages import CORNERS, BoxLanguage
 from skyeye_edge.core.boxes import (
-    BOX_TEXT,
     XYXY,
     Box,
     BoxSpec,
@@ -16,6 +16,7 @@ from skyeye_edge.core.boxes import (
     box_text,
     is_box,
     parse_boxes,
+    read_box,
 )
 from skyeye_edge.core.json_types import BoxOutcome, TextOutcome, TextTask
 from skyeye_edge.core.reply import Reply, Stopped
@@ -38,11 +39,17 @@ def format_answer(result: TaskResult, size: Size, boxes: BoxSpec) -> str:
         case ClassifyResult():
             return result.label
         case GroundResult(boxes=found):
-            return box_text(found[0].xyxy, size, boxes) if found else boxes.absent
+            return _written(found[0], size, boxes) if found else boxes.absent
         case DetectResult(name=name, boxes=found):
             if not found:
                 return boxes.absent
-            return f"<p>{name}</p> " + "<delim>".join(box_text(b.xyxy, size, boxes) for b in found)
+            language = boxes.language
+            places = language.again.join(_written(box, size, boxes) for box in found)
+            return language.heading.format(name) + places
+
+
+def _written(box: Box, size: Size, boxes: BoxSpec) -> str:
+    return box_text(box.xyxy, size, boxes, box.angle)
 
 
 _AS_IT_IS = ScoreSpec()
@@ -74,7 +81,8 @@ def _read_answer(
             outcome, found, score = _counted(read, task.min_score, scores)
             return GroundResult(phrase, outcome, found, text, tokens, stopped, score)
         case Detect(name=name):
-            read = _read_boxes(reply, f"<p>{name}</p>", size, boxes, scores, many=True)
+            heading = boxes.language.heading.format(name).rstrip()
+            read = _read_boxes(reply, heading, size, boxes, scores, many=True)
             outcome, found, score = _counted(read, task.min_score, scores)
             return DetectResult(name, outcome, found, text, tokens, stopped, score)
         case Classify(names=names):
@@ -89,14 +97,6 @@ def _read_answer(
             return _words("identify", reply, size, boxes, scores, box=box)
         case Ask(question=question):
             return _words("ask", reply, size, boxes, scores, question=question)
-
-
-_PHRASE = re.compile(rf"<p>(.*?)</p> ?({BOX_TEXT.pattern}(?:<delim>{BOX_TEXT.pattern})*)")
-_MARKS = re.compile(
-    r"\{?(?:<[0-9]{1,4}>)+\}?|</?p>|<delim>"  # whole ones, of broken boxes too
-    r"|\{<?[0-9]*$|<(?:[0-9]{1,4}|/?p?|d[elim]{0,4})$"  # and one that the token limit broke off
-)
-_BEGUN = re.compile(r"\{(<|$)")  # other braces are words
 
 
 def _words(
@@ -115,12 +115,14 @@ def _words(
     An answer to another task than Describe(boxes=True) that is nothing but phrases with boxes is
     none: the model has answered what was not asked.
     """
-    line = _line(reply)
-    broken = reply.stopped == "end" and _BEGUN.search(BOX_TEXT.sub("", line.rstrip()))
-    readable = not broken and all(is_box(bins, boxes) for bins in parse_boxes(line).corners)
+    line, language = _line(reply), boxes.language
+    rest = language.box.sub("", line.rstrip())
+    broken = reply.stopped == "end" and language.begun.search(rest)
+    readable = not broken and all(is_box(bins, boxes) for bins in parse_boxes(line, boxes).corners)
     phrases = _phrases(reply, line, size, boxes, scores) if readable else ()
-    text = _plain(reply.text)
-    if phrases and not with_boxes and not re.search(r"\w", _plain(_PHRASE.sub(" ", reply.text))):
+    text = _plain(reply.text, language)
+    unboxed = language.phrase.sub(" ", reply.text)
+    if phrases and not with_boxes and not re.search(r"\w", _plain(unboxed, language)):
         text = ""
     said: TextOutcome = "text"
     if reply.stopped == "length" or not text or not readable:
@@ -134,16 +136,16 @@ def _phrases(
     reply: Reply, line: str, size: Size, boxes: BoxSpec, scores: ScoreSpec
 ) -> tuple[tuple[str, tuple[Box, ...]], ...]:
     phrases = []
-    for found in _PHRASE.finditer(line):
+    for found in boxes.language.phrase.finditer(line):
         phrase = found[1].encode("latin-1").decode("utf-8", "replace").strip()
         places = _boxes_in(reply, line, *found.span(2), size, boxes, scores)
         phrases.append((phrase, tuple(box for box in places if box.score >= scores.min_score)))
     return tuple(phrases)
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, language: BoxLanguage) -> str:
     """The words of a text; one without marks stays as it is, but for the space around it."""
-    words = _MARKS.sub(" ", text)
+    words = language.scraps.sub(" ", text)
     if words == text:
         return text.strip()
     return re.sub(r" ([.,;:!?])", r"\1", " ".join(words.split()))
@@ -181,10 +183,10 @@ def _read_boxes(
         return "absent", (), _text_score(reply) if reply.presence is None else 1 - reply.presence
     line = _line(reply)
     body = _after(line, heading.encode().decode("latin-1"))
-    first = BOX_TEXT.search(line, body)
+    first = boxes.language.box.search(line, body)
     # Whatever follows the one box that was asked for is no matter.
     end = first.end() if first and not many else len(line)
-    parsed = parse_boxes(line[body:end])
+    parsed = parse_boxes(line[body:end], boxes)
     if not all(is_box(bins, boxes) for bins in parsed.corners):
         return "unreadable", (), _text_score(reply)
     found = tuple(_boxes_in(reply, line, body, end, size, boxes, scores))
@@ -217,20 +219,14 @@ def _boxes_in(
     scores: ScoreSpec,
 ) -> list[Box]:
     found = []
-    for match in BOX_TEXT.finditer(line, start, end):
-        x1, y1, x2, y2 = (int(digits) for digits in match.groups())
-        score = scores.calibrated(_raw_score(reply, line, match.start(), match.end()))
-        found.append(Box(box_pixels((x1, y1, x2, y2), size, boxes), score))
+    for match in boxes.language.box.finditer(line, start, end):
+        bins, angle = read_box(match, boxes)
+        score = scores.calibrated(_raw_score(reply, match))
+        found.append(Box(box_pixels(bins, size, boxes, angle), score, angle=angle))
     return found
 
 
-_COORDINATE = re.compile(r"[0-9]+>")  # the `>` says that no further digit follows
-
-
-EDGES = 4
-
-
-def _raw_score(reply: Reply, line: str, start: int, end: int) -> float:
+def _raw_score(reply: Reply, match: re.Match[str]) -> float:
     """How probable the model finds it that something is there, and that its edges are right.
 
     The presence, times the geometric mean of the four edges' probabilities to one bin. A token that
@@ -239,7 +235,8 @@ def _raw_score(reply: Reply, line: str, start: int, end: int) -> float:
     boxes from wrong ones as well, but is near 0 for all: without a table, skyeye-tiny's expected
     calibration error on synthetic scenes was 0.39 with it, and is 0.13.)
     """
-    spans = [found.span() for found in _COORDINATE.finditer(line, start, end)]
+    # The mark behind a number belongs to it: it says that no further digit follows.
+    spans = [(match.start(edge), match.end(edge) + 1) for edge in range(1, CORNERS + 1)]
     edges, place = 1.0, 0
     for number, piece in enumerate(reply.pieces):
         after = place + len(piece)
@@ -248,7 +245,7 @@ def _raw_score(reply: Reply, line: str, start: int, end: int) -> float:
             edges *= (reply.nearby if ends else reply.probabilities)[number]
         place = after
     presence = 1.0 if reply.presence is None else reply.presence
-    return min(1.0, presence * float(edges ** (1 / EDGES)))
+    return min(1.0, presence * float(edges ** (1 / CORNERS)))
 
 
 def _text_score(reply: Reply) -> float:

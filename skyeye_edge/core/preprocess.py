@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -17,17 +20,43 @@ def preprocess(rgb: npt.NDArray[np.uint8], spec: VisionSpec) -> Pixels:
 
     Args:
         rgb: (H, W, 3) uint8, H and W at least 1; not modified.
-        spec: edge length S, resize rule, mean and std.
+        spec: edge length S, how the image becomes a square, mean and std.
 
     Returns:
         (1, 3, S, S) float32, normalised per channel.
 
-    Source: RGB, straight to a square with Pillow's antialiasing bicubic, aspect ratio ignored
-        (MiniGPT-v2, blip_processors.py). No other resizer equals it within several grey levels.
+    Source: Pillow's antialiasing bicubic. No other resizer equals it within several grey levels.
     """
-    side = spec.image_size
-    small = Image.fromarray(rgb).resize((side, side), Image.Resampling.BICUBIC)
-    return normalise(np.asarray(small), spec.preprocess)[None]
+    square = FITS[spec.preprocess.fit](Image.fromarray(rgb), spec.image_size, spec.preprocess)
+    return normalise(np.asarray(square), spec.preprocess)[None]
+
+
+def _stretched(image: Image.Image, side: int, spec: PreprocessSpec) -> Image.Image:
+    """Straight to a square, aspect ratio ignored (MiniGPT-v2, blip_processors.py)."""
+    return image.resize((side, side), Image.Resampling.BICUBIC)
+
+
+def _padded(image: Image.Image, side: int, spec: PreprocessSpec) -> Image.Image:
+    """In the middle of a square of the mean colour (LLaVA, mm_utils.py)."""
+    colour = tuple(int(level * 255) for level in spec.mean)
+    whole = max(image.size)
+    square = Image.new("RGB", (whole, whole), colour)
+    square.paste(image, ((whole - image.width) // 2, (whole - image.height) // 2))
+    return square.resize((side, side), Image.Resampling.BICUBIC)
+
+
+def _cropped(image: Image.Image, side: int, spec: PreprocessSpec) -> Image.Image:
+    """The shorter edge to the side, then the middle (Hugging Face's CLIPImageProcessor)."""
+    short = min(image.size)
+    width, height = (int(side * edge / short) for edge in image.size)
+    left, top = (width - side) // 2, (height - side) // 2
+    small = image.resize((width, height), Image.Resampling.BICUBIC)
+    return small.crop((left, top, left + side, top + side))
+
+
+FITS: Mapping[str, Callable[[Image.Image, int, PreprocessSpec], Image.Image]] = MappingProxyType(
+    {"stretch": _stretched, "pad": _padded, "crop": _cropped}
+)
 
 
 def normalise(rgb: npt.NDArray[np.uint8], spec: PreprocessSpec) -> Pixels:

@@ -1,19 +1,21 @@
-"""The MiniGPT-v2 template in its two forms, as segments that are tokenised elsewhere.
+"""Templates of prompts, as segments that are tokenised elsewhere.
 
-Published models were trained with one form and are run with another (one or two BOS, two or one
-space before `[/INST]`); `PromptSpec` says which form a model wants (MiniGPT-v2, conversation.py).
+MiniGPT-v2's has two forms: published models were trained with one and are run with the other (one
+or two BOS, two or one space before `[/INST]`); `PromptSpec` says which form a model wants
+(MiniGPT-v2, conversation.py). Vicuna's is that of the LLaVA-1.5 family (LLaVA, conversation.py).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from skyeye_edge.core.boxes import Size
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.core.spec import ModelSpec
+from skyeye_edge.core.spec import ModelSpec, PromptSpec
 from skyeye_edge.core.tasks import Task, instruction
 
 
@@ -23,6 +25,7 @@ class Text:
 
     text: str
     answer: bool = False  # True: training learns it
+    spaced: bool = True  # False: a tokenizer that puts a space before its input puts none here
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +74,43 @@ def build_prompt(
     """
     if not turns:
         raise InputError("prompt: there is no question")
-    form = spec.prompt.train_form if learn else spec.prompt.infer_form
+    size, wording = (sizes[0] if sizes else (1, 1)), spec.prompt.instructions
+    asked = [
+        (task if isinstance(task, str) else instruction(task, size, spec.boxes, wording), answer)
+        for task, answer in turns
+    ]
+    segments = TEMPLATES[spec.prompt.template](asked, len(sizes), spec.prompt, learn)
+    return tuple(_cut(segments) if as_reference else segments)
+
+
+def text_ids(text: Text, encode: Callable[[str], list[int]]) -> list[int]:
+    """Ids of a text by a tokenizer that may put a space before whatever it is given.
+
+    Where there must be none, a line end takes the space and is cut off again: it is a token of its
+    own in every vocabulary that we take (`import` proves it).
+    """
+    if text.spaced:
+        return encode(text.text)
+    return encode("\n" + text.text)[len(encode("\n")) :]
+
+
+_Asked = Sequence[tuple[str, str | None]]  # words, answer
+
+
+def _minigptv2(asked: _Asked, frames: int, prompt: PromptSpec, learn: bool) -> list[Segment]:
+    form = prompt.train_form if learn else prompt.infer_form
     # The published data sets end a question about an image with a space of their own, others not.
-    trailing = "  " if form == "train" and sizes else " "
+    trailing = "  " if form == "train" and frames else " "
     segments: list[Segment] = [Control("bos")]
-    for number, (task, answer) in enumerate(turns):
-        frames = sizes if number == 0 else ()
-        words = (
-            task
-            if isinstance(task, str)
-            else instruction(task, sizes[0] if sizes else (1, 1), spec.boxes)
-        )
+    for number, (words, answer) in enumerate(asked):
         if form == "infer" or number > 0:
             segments.append(Control("bos"))
-        segments += _question(words, len(frames), trailing)
+        segments += _question(words, 0 if number else frames, trailing)
         if answer is not None:
             segments.append(Text(answer, answer=True))
             if form == "train":
                 segments.append(Control("end", answer=True))
-    if form == "infer" and not learn:
-        segments = _joined(segments)
-    return tuple(_cut(segments) if as_reference else segments)
+    return _joined(segments) if form == "infer" and not learn else segments
 
 
 def _question(words: str, frames: int, trailing: str) -> list[Segment]:
@@ -104,11 +123,36 @@ def _question(words: str, frames: int, trailing: str) -> list[Segment]:
     return segments
 
 
-def _joined(segments: Sequence[Segment]) -> list[Segment]:
+def _vicuna(asked: _Asked, frames: int, prompt: PromptSpec, learn: bool) -> list[Segment]:
+    """`SYSTEM USER: <image>\nwords ASSISTANT: answer</s>USER: ...`, behind one BOS."""
+    behind_image, behind_end = prompt.spaces != "first", prompt.spaces == "each"
+    segments: list[Segment] = [Control("bos")]
+    if prompt.system:
+        segments.append(Text(f"{prompt.system} "))
+    for number, (words, answer) in enumerate(asked):
+        segments.append(Text("USER: ", spaced=number == 0 or behind_end))
+        for index in range(0 if number else frames):
+            segments += [ImageSlot(index), Text("\n", spaced=behind_image)]
+        segments.append(Text(f"{words} ASSISTANT:"))
+        if answer is not None:
+            segments.append(Text(f" {answer}", answer=True, spaced=False))
+            segments.append(Control("end", answer=True))
+    return _joined(segments, keep_answers=learn)
+
+
+TEMPLATES: Mapping[str, Callable[[_Asked, int, PromptSpec, bool], list[Segment]]] = (
+    MappingProxyType({"minigptv2": _minigptv2, "vicuna": _vicuna})
+)
+
+
+def _joined(segments: Sequence[Segment], *, keep_answers: bool = False) -> list[Segment]:
+    """Texts in a row as one, as it stands before a tokenizer cuts it."""
     joined: list[Segment] = []
     for segment in segments:
-        if isinstance(segment, Text) and joined and isinstance(joined[-1], Text):
-            joined[-1] = Text(joined[-1].text + segment.text)
+        last = joined[-1] if joined else None
+        apart = keep_answers and isinstance(segment, Text) and segment.answer
+        if isinstance(segment, Text) and isinstance(last, Text) and not apart:
+            joined[-1] = replace(last, text=last.text + segment.text)
         else:
             joined.append(segment)
     return joined
@@ -124,5 +168,5 @@ def _cut(segments: Sequence[Segment]) -> list[Segment]:
             if part in _CONTROLS:
                 cut.append(Control(_CONTROLS[part], segment.answer))
             elif part:
-                cut.append(Text(part, segment.answer))
+                cut.append(replace(segment, text=part))
     return cut

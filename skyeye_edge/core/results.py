@@ -372,12 +372,17 @@ def _box_values(boxes: Sequence[Box], size: Size) -> list[BoxValues]:
         x1, y1, x2, y2 = (round(float(edge), 3) for edge in box.xyxy)
         norm = [_rounded(x1 / width), _rounded(y1 / height)]
         norm += [_rounded(x2 / width), _rounded(y2 / height)]
-        rows.append({"xyxy": [x1, y1, x2, y2], "norm": norm, "score": _rounded(box.score)})
+        row: BoxValues = {"xyxy": [x1, y1, x2, y2], "norm": norm, "score": _rounded(box.score)}
+        if box.angle:
+            row["angle"] = round(float(box.angle), 3)
+        rows.append(row)
     return rows
 
 
 def _boxes(rows: Sequence[Mapping[str, Any]]) -> tuple[Box, ...]:
-    return tuple(Box(_xyxy(row["xyxy"]), row["score"]) for row in rows)
+    return tuple(
+        Box(_xyxy(row["xyxy"]), row["score"], angle=float(row.get("angle", 0))) for row in rows
+    )
 
 
 def _xyxy(edges: Sequence[float]) -> XYXY:

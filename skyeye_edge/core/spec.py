@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from skyeye_edge.core.arguments import check_text
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.scores import ScoreSpec
+from skyeye_edge.core.tasks import INSTRUCTIONS
 
+Fit = Literal["stretch", "pad", "crop"]
+Template = Literal["minigptv2", "vicuna"]
+Spaces = Literal["each", "chunks", "first"]
 PromptForm = Literal["train", "infer"]
 Triple = tuple[float, float, float]
 
@@ -19,15 +24,17 @@ class PreprocessSpec:
     """How an image becomes pixel values; mean and std are CLIP's, in 0..1."""
 
     resize: Literal["pillow-bicubic"] = "pillow-bicubic"
-    fit: Literal["stretch"] = "stretch"  # the aspect ratio is not kept (MiniGPT-v2)
+    # stretch: the aspect ratio is not kept (MiniGPT-v2); pad: to a square with the mean colour
+    # (LLaVA-1.5); crop: the central square (CLIP's own processor)
+    fit: Fit = "stretch"
     mean: Triple = (0.48145466, 0.4578275, 0.40821073)
     std: Triple = (0.26862954, 0.26130258, 0.27577711)
 
     def __post_init__(self) -> None:
-        if (self.resize, self.fit) != ("pillow-bicubic", "stretch"):
+        if self.resize != "pillow-bicubic" or self.fit not in get_args(Fit):
             raise InputError(
                 f"preprocess: resize {self.resize!r}, fit {self.fit!r} are not known, "
-                "only 'pillow-bicubic' and 'stretch'"
+                f"only 'pillow-bicubic' and {', '.join(get_args(Fit))}"
             )
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise InputError("preprocess: mean and std need three numbers each, std above 0")
@@ -49,19 +56,41 @@ class VisionSpec:
 
 @dataclass(frozen=True, slots=True)
 class PromptSpec:
-    """Which template, and which of its two forms at which time."""
+    """Which template, and which of its two forms at which time; in which words tasks are asked."""
 
-    template: Literal["minigptv2"] = "minigptv2"
-    train_form: PromptForm = "infer"
+    template: Template = "minigptv2"
+    train_form: PromptForm = "infer"  # forms are MiniGPT-v2's; other templates have one
     infer_form: PromptForm = "infer"
+    instructions: str = "minigptv2"  # a key of INSTRUCTIONS
+    system: str = ""  # the line before the first question, where the template has one
+    # Which texts a tokenizer that puts a space before its input puts one before. each: all; chunks:
+    # the first, and those behind an image; first: the first alone. MiniGPT-v2's template: each.
+    spaces: Spaces = "each"
 
     def __post_init__(self) -> None:
-        forms = {self.train_form, self.infer_form}
-        if self.template != "minigptv2" or not forms <= {"train", "infer"}:
-            raise InputError(
-                f"prompt: template {self.template!r} with forms {sorted(forms)} is not known, "
-                "only 'minigptv2' with 'train' and 'infer'"
-            )
+        known = {
+            "template": get_args(Template),
+            "train_form": get_args(PromptForm),
+            "infer_form": get_args(PromptForm),
+            "instructions": tuple(INSTRUCTIONS),
+            "spaces": get_args(Spaces),
+        }
+        for name, choices in known.items():
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"prompt: {name} {getattr(self, name)!r} is not known, "
+                    f"only {', '.join(choices)}"
+                )
+        check_text(self.system, "prompt: system")
+
+
+_LATER = (  # values that came after the format; not written where they are the default
+    ("", "frames"),
+    ("prompt", "instructions"),
+    ("prompt", "system"),
+    ("prompt", "spaces"),
+    ("boxes", "within"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +125,11 @@ class ModelSpec:
         """Plain JSON values, as they stand in `skyeye.json`."""
         values = asdict(self)
         del values["scores"]  # its parts stand beside the others
-        if not self.frames:
-            del values["frames"]
+        for part, name in _LATER:  # a manifest of MiniGPT-v2's family says what it always said
+            owner: Any = getattr(self, part) if part else self
+            where = values[part] if part else values
+            if where[name] == type(owner).__dataclass_fields__[name].default:
+                del where[name]
         return values | self.scores.to_json()
 
     @classmethod

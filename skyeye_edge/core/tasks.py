@@ -1,13 +1,14 @@
-"""What can be asked about a frame, and the words in which the model is asked.
+"""What can be asked about a frame, and the words in which a model is asked.
 
-Identifiers and instruction texts are those that MiniGPT-v2 and SkyEyeGPT evaluate with, so that
-imported weights meet the prompts they know (SkyEyeGPT 3.2).
+Identifiers and instruction texts are those that each family of models evaluates with, so that
+imported weights meet the prompts they know (SkyEyeGPT 3.2; MiniGPT-v2, GeoChat, LLaVA-1.5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from skyeye_edge.core.arguments import as_tuple, check_flag, check_whole
@@ -171,29 +172,84 @@ def max_tokens(task: Task) -> int:
             return 512
 
 
-def instruction(task: Task, size: Size, boxes: BoxSpec) -> str:
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """In which words each task is asked; what is in braces is filled in."""
+
+    caption: str
+    describe: str
+    describe_boxes: str
+    classify: str  # {names}
+    ground: str  # {phrase}
+    detect: str  # {name}
+    identify: str  # {box}
+    ask: str  # {question}
+
+
+INSTRUCTIONS: Mapping[str, Wording] = MappingProxyType(
+    {
+        "minigptv2": Wording(
+            caption="[caption] please describe this image?",
+            describe="please describe this image in details",
+            describe_boxes="[grounding] please describe this image in details",
+            classify="[vqa] which of these is this image: {names}?",
+            ground="[refer] give me the location of {phrase}",
+            detect="[detection] {name}",
+            identify="[identify] what object is in this location {box}",
+            ask="[vqa] {question}",
+        ),
+        # GeoChat's evaluation and demo; questions carry no identifier there
+        "geochat": Wording(
+            caption="Describe the image in one sentence.",
+            describe="Describe the image in detail.",
+            describe_boxes="[grounding] Describe the image in detail.",
+            classify="Classify the image in the following classes: {names}.",
+            ground="[refer] Give me the location of <p> {phrase} </p>",
+            detect="[refer] Give me the location of <p> {name} </p>",
+            identify="[identify] What is the object present at {box}",
+            ask="{question}",
+        ),
+        # what LLaVA-1.5 was tuned with: no identifiers
+        "llava": Wording(
+            caption="Provide a one-sentence caption for the provided image.",
+            describe="Describe this image in detail.",
+            describe_boxes="Describe this image in detail.",
+            classify="Which of these does this image show: {names}? Answer with one of them.",
+            ground="Please provide the bounding box coordinate of the region this sentence "
+            "describes: {phrase}.",
+            detect="Please provide the bounding box coordinates of every {name} in the image.",
+            identify="Please provide a short description for this region: {box}.",
+            ask="{question}",
+        ),
+    }
+)
+
+
+def instruction(task: Task, size: Size, boxes: BoxSpec, wording: str = "minigptv2") -> str:
     """What the model reads as the user's turn.
 
     Args:
         task: what is asked.
         size: (width, height) of the frame in pixels; Identify's box is measured in it.
         boxes: how boxes are written.
+        wording: a key of INSTRUCTIONS.
     """
+    words = INSTRUCTIONS[wording]
     match task:
         case Caption():
-            return "[caption] please describe this image?"
+            return words.caption
         case Describe(boxes=with_boxes):
-            return ("[grounding] " if with_boxes else "") + "please describe this image in details"
+            return words.describe_boxes if with_boxes else words.describe
         case Classify(names=names):
-            return f"[vqa] which of these is this image: {', '.join(names)}?"
+            return words.classify.format(names=", ".join(names))
         case Ground(phrase=phrase):
-            return f"[refer] give me the location of {phrase}"
+            return words.ground.format(phrase=phrase)
         case Detect(name=name):
-            return f"[detection] {name}"
+            return words.detect.format(name=name)
         case Identify(box=box):
-            return f"[identify] what object is in this location {box_text(box, size, boxes)}"
+            return words.identify.format(box=box_text(box, size, boxes))
         case Ask(question=question):
-            return f"[vqa] {question}"
+            return words.ask.format(question=question)
 
 
 def _check_words(text: str, what: str) -> None:

@@ -19,7 +19,7 @@ from skyeye_edge.core.automaton import Automaton, Vocabulary
 from skyeye_edge.core.choice import Choice, Draft, Pick, choose
 from skyeye_edge.core.errors import BackendError, InputError
 from skyeye_edge.core.preprocess import VisualTokens
-from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text
+from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, text_ids
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.runtime.libllama import (
     UNKNOWN,
@@ -122,15 +122,16 @@ class LanguageModel:
         tokens: list[int] = []
         for segment in request.segments:
             match segment:
-                case Text(text=text):
-                    tokens += self._model.tokenise(text)
+                case Text():
+                    tokens += text_ids(segment, self._model.tokenise)
                 case Control(token="bos"):
                     if set(tokens) - {self._model.bos}:  # a turn ends here
                         runs.append(TokenRun(tuple(tokens)))
                         tokens = []
                     tokens.append(self._model.bos)
                 case Control(token="end"):
-                    tokens.append(self._model.end)
+                    runs.append(TokenRun((*tokens, self._model.end)))  # so does one here
+                    tokens = []
                 case Control():
                     tokens.append(UNKNOWN)
                 case ImageSlot(index=index):

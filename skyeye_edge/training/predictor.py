@@ -23,7 +23,15 @@ from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.parsing import parse_reply
 from skyeye_edge.core.preprocess import VisualTokens, preprocess
-from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, Turn, build_prompt
+from skyeye_edge.core.prompt import (
+    Control,
+    ImageSlot,
+    Segment,
+    Text,
+    Turn,
+    build_prompt,
+    text_ids,
+)
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.core.results import TaskResult
 from skyeye_edge.core.tasks import ONE_FRAME_TASKS, Task, max_tokens, task_name
@@ -146,8 +154,8 @@ class CheckpointPredictor:
         ids: list[int] = []
         for segment in segments:
             match segment:
-                case Text(text=text):
-                    ids += self.vocabulary.encode(text)
+                case Text():
+                    ids += text_ids(segment, self.vocabulary.encode)
                 case Control(token=token):
                     ids.append(self.tokenizer.controls[token])
                 case ImageSlot():

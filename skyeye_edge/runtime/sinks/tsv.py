@@ -48,7 +48,8 @@ def _score(score: float) -> str:
 
 
 def _edges(box: Box | None) -> tuple[str, ...]:
-    return ("",) * 4 if box is None else tuple(f"{edge:.1f}" for edge in box.xyxy)
+    """Of a turned box those of the upright one around it: the table has no angle."""
+    return ("",) * 4 if box is None else tuple(f"{edge:.1f}" for edge in box.hull)
 
 
 def _row(values: Iterable[object]) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skyeye_edge.core.parsing import format_answer
 from skyeye_edge.core.preprocess import Pixels, preprocess
-from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, build_prompt
+from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, build_prompt, text_ids
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.data.record import Record, read_rgb, sizes_of
 
@@ -65,8 +65,8 @@ def tokenise(
                 found, learn = [IMAGE] * visual_tokens, False
             case Control(token=token, answer=learn):
                 found = [tokenizer.controls[token]]
-            case Text(text=text, answer=learn):
-                found = tokenizer.encode(text)
+            case Text(answer=learn):
+                found = text_ids(segment, tokenizer.encode)
         new = list(found) if learn else [IGNORED] * len(found)
         if open_answer and not learn:
             new[0] = end

@@ -48,3 +48,12 @@ def test_answers_without_boxes_add_nothing() -> None:
 def test_a_box_of_an_unknown_name_is_an_error_that_tells_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"'car' is not among the categories \['boat'\]"):
         to_coco([(7, CARS)], {"boat": 1})
+
+
+def test_a_turned_box_has_its_outline_and_the_upright_box_around_it() -> None:
+    result = GroundResult("a boat", "found", (Box((10, 10, 30, 20), 0.5, angle=90),))
+
+    (row,) = to_coco([(1, result)], ["a boat"])
+
+    assert row["bbox"] == pytest.approx([15, 5, 10, 20])
+    assert row["segmentation"] == [pytest.approx([25, 5, 25, 25, 15, 25, 15, 5])]

@@ -112,3 +112,18 @@ def test_pictures_of_odd_sizes_are_drawn_on_too(size: tuple[int, int]) -> None:
 
     assert picture.shape == rgb.shape
     assert (rgb == 100).all()
+
+
+def test_a_turned_box_is_drawn_along_its_corners() -> None:
+    turned = drawn("", "ship", box=Box((40, 30, 120, 70), angle=45))
+    line = np.array(COLOURS[0])
+
+    (left, top), (right, bottom), *_ = Box((40, 30, 120, 70), angle=45).corners
+    middle = turned[round((top + bottom) / 2 * 360 / 96), round((left + right) / 2 * 640 / 160)]
+    upright = turned[round(30 * 360 / 96), round(41 * 640 / 160)]
+    assert (middle == line).all()
+    assert not (upright == line).all()
+
+
+def test_a_turned_box_beyond_the_picture_is_cut_off() -> None:
+    assert drawn("", "ship", box=Box((-80, -60, 300, 300), angle=30)).shape == GREY.shape

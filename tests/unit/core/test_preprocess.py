@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +34,11 @@ def test_pixel_values_equal_those_of_the_published_processor(shared: Path) -> No
     assert np.abs(pixels - expected).max() <= 1e-6
 
 
-@given(st.integers(1, 60), st.integers(1, 60))
-def test_any_picture_becomes_one_square_of_floats(width: int, height: int) -> None:
-    pixels = preprocess(picture(width, height), VisionSpec(28, 1, 8))
+@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from(["stretch", "pad", "crop"]))
+def test_any_picture_becomes_one_square_of_floats(width: int, height: int, fit: Any) -> None:
+    spec = VisionSpec(28, 1, 8, PreprocessSpec(fit=fit))
+
+    pixels = preprocess(picture(width, height), spec)
 
     assert pixels.shape == (1, 3, 28, 28)
     assert pixels.dtype == np.float32
@@ -100,3 +103,21 @@ def test_resizing_is_that_of_pillow() -> None:
 
     small = Image.fromarray(rgb).resize((14, 14), Image.Resampling.BICUBIC)
     assert np.array_equal(np.rint(pixels[0] * 255).transpose(1, 2, 0), np.asarray(small))
+
+
+@pytest.mark.parametrize("size", [(61, 40), (40, 61), (33, 33), (400, 31), (13, 7)], ids=str)
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_pixel_values_equal_those_of_llavas_processor(fit: Any, size: tuple[int, int]) -> None:
+    module = pytest.importorskip("transformers.models.llava.image_processing_pil_llava")
+    side = 28
+    theirs = module.LlavaImageProcessorPil(
+        size={"shortest_edge": side},
+        crop_size={"height": side, "width": side},
+        do_pad=fit == "pad",
+    )
+    rgb = picture(*size)
+
+    pixels = preprocess(rgb, VisionSpec(side, 1, 8, PreprocessSpec(fit=fit)))
+
+    expected = theirs(images=[Image.fromarray(rgb)], return_tensors="np")["pixel_values"]
+    assert np.abs(pixels - expected).max() <= 1e-5

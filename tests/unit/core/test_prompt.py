@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -13,8 +13,17 @@ from hypothesis import strategies as st
 
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, Turn, build_prompt
-from skyeye_edge.core.spec import ModelSpec, PromptSpec, VisionSpec
+from skyeye_edge.core.prompt import (
+    TEMPLATES,
+    Control,
+    ImageSlot,
+    Segment,
+    Text,
+    Turn,
+    build_prompt,
+    text_ids,
+)
+from skyeye_edge.core.spec import ModelSpec, PromptSpec, Template, VisionSpec
 from skyeye_edge.core.tasks import Ask, Caption, Identify
 
 VECTORS = json.loads((Path(__file__).parents[2] / "data" / "prompts.json").read_text("utf-8"))
@@ -23,6 +32,13 @@ IDS = {"bos": 1, "end": 2, "unk": 0}
 PAD = 3997  # `$$`, an ordinary piece
 PUBLISHED = ModelSpec(VisionSpec(448, 1, 32), PromptSpec(train_form="train", infer_form="infer"))
 OURS = ModelSpec(VisionSpec(112, 16, 256))
+SYSTEM = "A chat between a user and an assistant."
+
+
+def vicuna(spaces: Any = "each", system: str = SYSTEM) -> ModelSpec:
+    prompt = PromptSpec("vicuna", instructions="llava", system=system, spaces=spaces)
+    return ModelSpec(VisionSpec(112, 16, 256), prompt)
+
 
 Case = dict[str, Any]
 Encode = Callable[[str], list[int]]
@@ -52,8 +68,8 @@ def written(segments: Sequence[Segment]) -> str:
 
 def ids_of_one(segment: Segment, encode: Encode) -> list[int]:
     match segment:
-        case Text(text=text):
-            return encode(text)
+        case Text():
+            return text_ids(segment, encode)
         case Control(token=token):
             return [IDS[token]]
         case ImageSlot():
@@ -154,6 +170,61 @@ def test_the_box_of_identify_is_measured_in_the_first_frame() -> None:
     segments = build_prompt([(Identify((10, 20, 100, 200)), None)], [(100, 200)], OURS)
 
     assert "{<10><10><100><100>}" in written(segments)
+
+
+def test_every_template_of_the_specification_is_there() -> None:
+    assert set(TEMPLATES) == set(get_args(Template))
+
+
+def test_vicunas_template_reads_as_llava_writes_it() -> None:
+    asked: list[Turn] = [("What is it?", "A harbour."), ("How many boats?", None)]
+
+    segments = build_prompt(asked, [(9, 9)], vicuna())
+
+    assert written(segments) == (
+        f"<s>{SYSTEM} USER: <ImageHere>\nWhat is it? ASSISTANT: A harbour.</s>"
+        "USER: How many boats? ASSISTANT:"
+    )
+
+
+def test_a_template_without_a_system_line_begins_with_the_user() -> None:
+    segments = build_prompt([("Why?", None)], [], vicuna(system=""))
+
+    assert segments == (Control("bos"), Text("USER: Why? ASSISTANT:"))
+
+
+def test_an_answer_in_vicunas_template_is_learnt_with_its_end() -> None:
+    segments = build_prompt([("a", "b"), ("c", "d")], [(9, 9)], vicuna(), learn=True)
+
+    assert "".join(word_of(s) for s in segments if getattr(s, "answer", False)) == " b</s> d</s>"
+    assert written(segments) == written(build_prompt([("a", "b"), ("c", "d")], [(9, 9)], vicuna()))
+
+
+@pytest.mark.parametrize(
+    ("spaces", "behind_image", "behind_end"),
+    [
+        pytest.param("each", [29871, 13, 29874], [3148, 1001], id="slow tokenizer, as published"),
+        pytest.param("chunks", [29871, 13, 29874], [11889], id="asked once per chunk"),
+        pytest.param("first", [13, 29874], [11889], id="fast tokenizer over the whole prompt"),
+    ],
+)
+def test_spaces_stand_where_the_models_tokenizer_puts_them(
+    spaces: str, behind_image: list[int], behind_end: list[int], llama: Encode
+) -> None:
+    segments = build_prompt([("a", "b"), ("c", None)], [(9, 9)], vicuna(spaces))
+
+    ids = ids_of(segments, llama)
+    image, end = ids.index(-200), ids.index(IDS["end"])
+    assert ids[image + 1 : image + 1 + len(behind_image)] == behind_image
+    assert ids[end + 1 : end + 1 + len(behind_end)] == behind_end
+
+
+def test_a_learnt_answer_has_the_ids_that_stand_in_the_whole_prompt(llama: Encode) -> None:
+    turns: list[Turn] = [("What is it?", "A harbour, 3 boats."), ("And?", "No")]
+
+    learnt_from = build_prompt(turns, [(9, 9)], vicuna(), learn=True)
+
+    assert ids_of(learnt_from, llama) == ids_of(build_prompt(turns, [(9, 9)], vicuna()), llama)
 
 
 def test_no_turn_is_no_prompt() -> None:

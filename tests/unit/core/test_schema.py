@@ -32,7 +32,7 @@ RESULTS: list[TaskResult] = [
     TextResult("describe", "text", "a quay", phrases=(("a quay", (BOX,)),)),
     ClassifyResult("port", "text", "port"),
     GroundResult("a boat", "uncertain", ()),
-    DetectResult("car", "found", (BOX, BOX)),
+    DetectResult("car", "found", (BOX, Box((1, 1, 2, 3), 0.5, angle=30.0))),
 ]
 
 

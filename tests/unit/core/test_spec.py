@@ -13,9 +13,11 @@ from skyeye_edge.core.scores import ScoreSpec
 from skyeye_edge.core.spec import ModelSpec, PreprocessSpec, PromptSpec, VisionSpec
 
 SPEC = ModelSpec(
-    VisionSpec(448, 256, 4096, PreprocessSpec(mean=(0.5, 0.4, 0.3))),
-    PromptSpec(train_form="train"),
-    BoxSpec(bins=1000, labels="truncated"),
+    VisionSpec(448, 256, 4096, PreprocessSpec(fit="pad", mean=(0.5, 0.4, 0.3))),
+    PromptSpec(
+        "vicuna", train_form="train", instructions="llava", system="A chat.", spaces="first"
+    ),
+    BoxSpec(bins=1000, labels="truncated", format="normalised", within="padded"),
     context=4096,
     scores=ScoreSpec(0.25, ((0.1, 0.0), (0.5, 0.9), (0.75, 0.9)), 0.375),
     frames=8,
@@ -53,7 +55,13 @@ def test_a_missing_part_is_named(key: str) -> None:
         ("boxes", {"labels": "ceiled"}),
         ("boxes", {"bins": "hundred"}),
         ("vision", {"preprocess": {"resize": "cv2-area"}}),
-        ("vision", {"preprocess": {"fit": "crop"}}),
+        ("vision", {"preprocess": {"fit": "tile"}}),
+        ("prompt", {"instructions": "qwen"}),
+        ("prompt", {"spaces": "none"}),
+        ("prompt", {"system": None}),
+        ("boxes", {"format": "xywh"}),
+        ("boxes", {"within": "tiles"}),
+        ("boxes", {"format": "normalised", "bins": 128}),
         ("vision", {"preprocess": {"std": [0.0, 1.0, 1.0]}}),
         ("vision", {"preprocess": {"mean": [0.5]}}),
     ],
