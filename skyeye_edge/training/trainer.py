@@ -339,6 +339,13 @@ class _Report(TrainerCallback):
             folder = self._run.board(self._stage.name)
             self._board = SummaryWriter(folder, purge_step=self._first[0] + 1)
 
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> TrainerControl:
+        """Called by the Trainer; it logs where it saves, so a run killed later logs the same again."""
+        control.should_log = control.should_log or state.global_step % args.save_steps == 0
+        return control
+
     def on_log(
         self,
         args: TrainingArguments,
