@@ -342,7 +342,7 @@ class _Report(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> TrainerControl:
-        """Called by the Trainer; it logs where it saves, so a run killed later logs the same again."""
+        """Called by the Trainer; logs where it saves, so a run killed later logs the same again."""
         control.should_log = control.should_log or state.global_step % args.save_steps == 0
         return control
 
