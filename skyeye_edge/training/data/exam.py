@@ -13,7 +13,7 @@ from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.tasks import Ask, Caption, Classify, Detect, Ground, Identify, Task
 from skyeye_edge.evaluation import TASK_NAMES, Answered, Sample, TaskName
 from skyeye_edge.training.data.annotation import Annotation, DataSet
-from skyeye_edge.training.data.readers import Format, read_annotations
+from skyeye_edge.training.data.readers import read_annotations
 
 T = TypeVar("T")
 # Absent labels that are asked of an image: a share of all, evenly spaced.
@@ -21,7 +21,7 @@ MOST_ABSENT = 3
 
 
 def read_samples(
-    path: Path, kind: Format, split: str, *, tasks: Sequence[TaskName] = (), limit: int = 0
+    path: Path, kind: str, split: str, *, tasks: Sequence[TaskName] = (), limit: int = 0
 ) -> list[Sample]:
     """The questions of an annotation file.
 
