@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from skyeye_edge.cli.main import build_parser
@@ -19,15 +20,22 @@ stderr; progress is shown on a terminal only.
 
 def build_page() -> str:
     """The whole page."""
-    parser = build_parser()
-    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    pages = {"skyeye-edge": parser}
-    pages |= {f"skyeye-edge {name}": each for name, each in commands.choices.items()}
     sections = [
         f"## {name}\n\n```text\n{each.format_help().rstrip()}\n```\n"
-        for name, each in pages.items()
+        for name, each in pages("skyeye-edge", build_parser())
     ]
     return "\n".join([HEAD, *sections])
+
+
+def pages(
+    name: str, parser: argparse.ArgumentParser
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """A command and all below it."""
+    yield name, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, each in action.choices.items():
+                yield from pages(f"{name} {word}", each)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How far a job is, on a terminal only: number, rate and time left."""
+"""How far a job is, on a terminal only: number or bytes, rate and time left."""
 
 from __future__ import annotations
 
@@ -65,3 +65,24 @@ def count_bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[int],
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as display:
         task = display.add_task(what, total=total)
         yield lambda done: display.update(task, completed=done)
+
+
+@contextmanager
+def bytes_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """As above, for what is written: yields whom to tell of bytes written, and of bytes in all."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.DownloadColumn(binary_units=True),
+        bars.TransferSpeedColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as display:
+        task = display.add_task(what, total=None)
+        yield lambda done, total: display.update(task, completed=done, total=total)

@@ -14,11 +14,11 @@ from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.manifest import MANIFEST_NAME, FileEntry, Manifest
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.export.language import language_file_name
-from skyeye_edge.export.llama import read_sizes
 from skyeye_edge.export.vision import ONE_BY_ONE, vision_file_name
+from skyeye_edge.training.model.llama import read_sizes
 
 if TYPE_CHECKING:
-    from skyeye_edge.training.model.skyeye import CheckpointInfo
+    from skyeye_edge.training.model.checkpoint import CheckpointInfo
 
 VISION_DEFAULT = {"cpu": "int8", "cuda": "fp16", "tensorrt": "fp16"}
 LANGUAGE_DEFAULT = "Q8_0"

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skyeye_edge.core.errors import BackendError, BundleError, InputError, needs
-from skyeye_edge.export.llama import LlamaSizes, find_tensors, read_shape, read_sizes, read_weights
+from skyeye_edge.export.llama import find_tensors, read_shape, read_weights
 from skyeye_edge.export.tokenizer import TokenList, read_tokens
 from skyeye_edge.runtime import quantise_gguf
+from skyeye_edge.training.model.llama import LlamaSizes, read_sizes
 
 if TYPE_CHECKING:
     import gguf

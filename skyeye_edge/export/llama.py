@@ -1,18 +1,16 @@
-"""A Hugging Face LLaMA folder as llama.cpp sees it: sizes, names and the order of rotary rows."""
+"""A Hugging Face LLaMA folder as llama.cpp sees it: names, and the order of rotary rows."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from skyeye_edge.core.errors import CheckpointError, needs
+from skyeye_edge.training.model.llama import DERIVED, LlamaSizes
 
 Weights = npt.NDArray[np.float32]
 Places = Mapping[str, tuple[Path, str]]  # GGUF tensor name to file and key
@@ -34,75 +32,6 @@ _IN_LAYER = {
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
-GATES = ("silu", "swish")  # two names of one function
-_DERIVED = re.compile(r".*\.rotary_emb\.inv_freq")  # stored by old versions, computed by all
-
-
-@dataclass(frozen=True, slots=True)
-class LlamaSizes:
-    """What llama.cpp must be told about a LLaMA."""
-
-    width: int
-    mlp: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_width: int
-    context: int
-    vocabulary: int
-    norm_eps: float
-    rope_base: float
-    rope_factor: float  # linear position scaling; 1.0: none
-    tied: bool  # the output matrix is the embedding
-
-
-def read_sizes(folder: Path) -> LlamaSizes:
-    """The sizes in a Hugging Face folder's `config.json`.
-
-    Raises:
-        CheckpointError: missing, damaged, or not a plain LLaMA.
-    """
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text("utf-8"))
-        kind = config["model_type"]
-        if kind != "llama":
-            raise CheckpointError(f"{path}: model type {kind!r}; only 'llama' can be exported")
-        if (gate := config.get("hidden_act", "silu")) not in GATES:
-            raise CheckpointError(
-                f"{path}: hidden_act {gate!r}; llama.cpp computes a LLaMA with SiLU only, "
-                "so its answers would differ"
-            )
-        heads = int(config["num_attention_heads"])
-        base, factor = _rope(config, path)
-        return LlamaSizes(
-            width=int(config["hidden_size"]),
-            mlp=int(config["intermediate_size"]),
-            layers=int(config["num_hidden_layers"]),
-            heads=heads,
-            kv_heads=int(config.get("num_key_value_heads") or heads),
-            head_width=int(config.get("head_dim") or config["hidden_size"] // heads),
-            context=int(config["max_position_embeddings"]),
-            vocabulary=int(config["vocab_size"]),
-            norm_eps=float(config["rms_norm_eps"]),
-            rope_base=base,
-            rope_factor=factor,
-            tied=bool(config.get("tie_word_embeddings", False)),
-        )
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a usable configuration: {error!r}") from error
-
-
-def _rope(config: Mapping[str, Any], path: Path) -> tuple[float, float]:
-    """(base, linear factor); transformers 5 keeps both in `rope_parameters`, 4 apart."""
-    values = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
-    kind = values.get("rope_type", values.get("type", "default"))
-    base = float(values.get("rope_theta", config.get("rope_theta", 10000.0)))
-    if kind == "default":
-        return base, 1.0
-    if kind == "linear":
-        return base, float(values["factor"])
-    raise CheckpointError(f"{path}: rotary scaling {kind!r}; only 'linear' can be exported")
 
 
 def find_tensors(folder: Path, sizes: LlamaSizes) -> Places:
@@ -121,7 +50,7 @@ def find_tensors(folder: Path, sizes: LlamaSizes) -> Places:
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{path}: not readable: {error}") from error
         for key in keys:
-            if not _DERIVED.fullmatch(key):
+            if not re.fullmatch(DERIVED, key):
                 places[gguf_name(key)] = (path, key)
     if sizes.tied:
         places.pop("output.weight", None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skyeye_edge.core.errors import needs
 
 if TYPE_CHECKING:
+    from skyeye_edge.training.importing.minigptv2 import ImportReport, MiniGptV2, import_minigptv2
     from skyeye_edge.training.merger import MergeReport, merge
     from skyeye_edge.training.model.skyeye import SkyEyeModel
     from skyeye_edge.training.predictor import CheckpointPredictor
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Change",
     "CheckpointPredictor",
+    "ImportReport",
     "MergeReport",
+    "MiniGptV2",
     "Recipe",
     "Scores",
     "SkyEyeModel",
     "TrainingEvent",
+    "import_minigptv2",
     "merge",
     "read_recipe",
     "read_scores",
@@ -32,11 +36,14 @@ __all__ = [
 _HOMES = {
     "Change": "scoring",
     "CheckpointPredictor": "predictor",
+    "ImportReport": "importing.minigptv2",
     "MergeReport": "merger",
+    "MiniGptV2": "importing.minigptv2",
     "Recipe": "recipe",
     "Scores": "scoring",
     "SkyEyeModel": "model.skyeye",
     "TrainingEvent": "trainer",
+    "import_minigptv2": "importing.minigptv2",
     "merge": "merger",
     "read_recipe": "recipe",
     "read_scores": "scoring",

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,10 +18,11 @@ from skyeye_edge.core.prompt import build_prompt
 from skyeye_edge.core.tasks import Ask, Caption, Detect, Ground, Identify, Task
 from skyeye_edge.training.data.collate import Tokenizer, tokenise
 from skyeye_edge.training.lora import add_adapters, merge_adapters
-from skyeye_edge.training.model.skyeye import CheckpointInfo, SkyEyeModel
+from skyeye_edge.training.model.checkpoint import CheckpointInfo, new_folder, now
+from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.quiet import quiet
 from skyeye_edge.training.recipe import Recipe
-from skyeye_edge.training.run_folder import TRAINED, RunFolder, load_trained, saving
+from skyeye_edge.training.run_folder import TRAINED, RunFolder, load_trained
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +83,8 @@ def _merge(
             f"{run.path}: logits differ by {difference:.1e} after merging (at most {TOLERANCE})"
         )
     model.info = _describe(recipe, base, stages)
-    with saving(target, "merge again"), _draft(target) as draft:
-        model.save_checkpoint(draft)
+    with new_folder(target, "merge again") as draft:
+        model.save_checkpoint(draft, torch.float16)
         terms = recipe.base / "LICENSE"
         if terms.exists():  # they pass on to whatever grows from the base
             shutil.copyfile(terms, draft / terms.name)
@@ -161,16 +158,11 @@ def _describe(recipe: Recipe, base: CheckpointInfo, stages: list[dict[str, Any]]
         base,
         name=recipe.name,
         version=recipe.version,
-        created=_now(),
+        created=now(),
         commercial_use=base.commercial_use and recipe.commercial_use,
         licences=tuple(dict.fromkeys(licences)),
         provenance=provenance,
     )
-
-
-def _now() -> str:
-    seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _check_plain(folder: Path) -> None:
@@ -178,23 +170,3 @@ def _check_plain(folder: Path) -> None:
         with safe_open(file, "pt") as opened:
             if left := [name for name in opened.keys() if "lora" in name]:  # noqa: SIM118
                 raise CheckpointError(f"{file}: adapters are left in it: {left[0]}")
-
-
-@contextmanager
-def _draft(target: Path) -> Iterator[Path]:
-    """A folder beside the target that takes its name once everything is in it."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield draft
-        _sync(draft)
-        draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())

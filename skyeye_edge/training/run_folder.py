@@ -15,51 +15,25 @@ run/
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from skyeye_edge.core.errors import CheckpointError, InputError, SkyEyeError
+from skyeye_edge.core.errors import CheckpointError, InputError
 from skyeye_edge.training.lora import trained_tensors
 from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.recipe import Part, Recipe, read_recipe
 
-FULL_BELOW = 2**20  # bytes: PyTorch's own writer does not say why it failed
 TRAINED = "trained.safetensors"
 _RECIPE, _RUN, _LOG = "recipe.yaml", "run.json", "log.jsonl"
 _STATE = "trainer_state.json"  # what the Trainer writes last into a checkpoint
-
-
-@contextmanager
-def saving(path: Path, advice: str) -> Iterator[None]:
-    """Around code that writes weights below `path`: a full disk in our words.
-
-    safetensors and PyTorch have errors of their own for it, and PyTorch's gives no reason.
-
-    Raises:
-        SkyEyeError: the disk is full; `advice` says how to go on once there is room.
-    """
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        full = "os error 28" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
-        if full or shutil.disk_usage(_existing(path)).free < FULL_BELOW:
-            raise SkyEyeError(f"{path}: the disk is full; make room, then {advice}") from error
-        raise
-
-
-def _existing(path: Path) -> Path:
-    return next(each for each in (path, *path.absolute().parents) if each.exists())
 
 
 @dataclass(frozen=True, slots=True)

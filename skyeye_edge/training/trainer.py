@@ -35,6 +35,7 @@ from skyeye_edge.training.data.annotation import DataSet
 from skyeye_edge.training.data.collate import Tokenizer, collate
 from skyeye_edge.training.data.samples import Parts, Samples, counted, read_data
 from skyeye_edge.training.lora import add_adapters, train_only, trained_tensors
+from skyeye_edge.training.model.checkpoint import saving
 from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.predictor import CheckpointPredictor
 from skyeye_edge.training.quiet import quiet
@@ -47,7 +48,6 @@ from skyeye_edge.training.run_folder import (
     load_trained,
     open_run,
     read_log,
-    saving,
     write_log,
     write_trained,
 )

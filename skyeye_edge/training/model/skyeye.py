@@ -1,47 +1,32 @@
-"""The SkyEyeGPT architecture in PyTorch, and its checkpoint folder.
-
-checkpoint/
-  skyeye.json            sizes, specification, licences, provenance
-  vision.safetensors     EVA tower and `ln_vision`
-  aligner.safetensors    `llama_proj`
-  llm/                   a plain Hugging Face folder with `tokenizer.model`
-"""
+"""The SkyEyeGPT architecture in PyTorch, from a checkpoint folder and back into one."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from skyeye_edge.core.errors import CheckpointError, InputError
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.model.aligner import JOINED, Aligner
+from skyeye_edge.training.model.checkpoint import (
+    ALIGNER,
+    LANGUAGE,
+    VISION,
+    CheckpointContents,
+    CheckpointInfo,
+    read_description,
+    write_checkpoint,
+)
 from skyeye_edge.training.model.eva import EvaConfig, EvaVit
+from skyeye_edge.training.model.tensors import LazyTensor, as_dtype, lazy
 from skyeye_edge.training.quiet import quiet
-
-DESCRIPTION = "skyeye.json"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointInfo:
-    """What `skyeye.json` says beside the sizes and the specification."""
-
-    name: str
-    version: str = "0.0.0"
-    created: str = ""  # UTC, ISO 8601
-    commercial_use: bool = False
-    tasks: tuple[str, ...] = ()
-    licences: tuple[str, ...] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SkyEyeModel(nn.Module):
@@ -139,16 +124,16 @@ class SkyEyeModel(nn.Module):
             config = EvaConfig(**values["vision_config"])
             with quiet():
                 language_model = AutoModelForCausalLM.from_pretrained(
-                    folder / "llm", dtype=torch.float32, attn_implementation=attention
+                    folder / LANGUAGE, dtype=torch.float32, attn_implementation=attention
                 )
             known = {
                 key: values[key] for key in CheckpointInfo.__dataclass_fields__ if key in values
             }
             known |= {key: tuple(known.get(key, ())) for key in ("tasks", "licences")}
-            tokenizer = folder / "llm" / "tokenizer.model"
+            tokenizer = folder / LANGUAGE / "tokenizer.model"
             model = cls(EvaVit(config), language_model, spec, CheckpointInfo(**known), tokenizer)
-            model._load_part(folder / "vision.safetensors", ("vision.", "ln_vision."))
-            model._load_part(folder / "aligner.safetensors", ("aligner.",))
+            model._load_part(folder / VISION, ("vision.", "ln_vision."))
+            model._load_part(folder / ALIGNER, ("aligner.",))
         except (KeyError, TypeError, ValueError, OSError, InputError, SafetensorError) as error:
             raise CheckpointError(
                 f"{folder}: not a usable checkpoint: {error}. "
@@ -174,55 +159,45 @@ class SkyEyeModel(nn.Module):
                 )
         self.load_state_dict(found, strict=False)
 
-    def save_checkpoint(self, folder: str | Path, dtype: torch.dtype = torch.float16) -> Path:
-        """Write the checkpoint folder, weights rounded to `dtype`.
+    def save_checkpoint(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
+        """Write the checkpoint folder, weights as they are in memory, or rounded to `dtype`.
 
-        The folder must not exist or be empty. The language model in memory is rounded with it.
+        The folder must not exist or be empty.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            key: value.detach().to(dtype).contiguous() for key, value in self.state_dict().items()
+        contents = CheckpointContents(
+            info=self.info,
+            spec=self.spec,
+            vision_config=asdict(self.vision.config),
+            vision=self._weights(("vision.", "ln_vision."), dtype),
+            aligner=self._weights(("aligner.",), dtype),
+            language=self._language_weights(dtype),
+            language_config=self._language_config(dtype),
+            tokenizer=self.tokenizer_file,
+        )
+        write_checkpoint(Path(folder), contents, lambda done, total: None)
+        return Path(folder)
+
+    def _weights(
+        self, prefixes: tuple[str, ...], dtype: torch.dtype | None
+    ) -> dict[str, LazyTensor]:
+        return {
+            name: lazy(value) if dtype is None else as_dtype(lazy(value), dtype)
+            for name, value in self.state_dict().items()
+            if name.startswith(prefixes)
         }
-        vision = {k: v for k, v in state.items() if k.startswith(("vision.", "ln_vision."))}
-        save_file(vision, folder / "vision.safetensors")
-        aligner = {k: v for k, v in state.items() if k.startswith("aligner.")}
-        save_file(aligner, folder / "aligner.safetensors")
-        before = self.language_model.dtype
-        with quiet():
-            self.language_model.to(dtype).save_pretrained(folder / "llm")
-        self.language_model.to(before)
-        _copy_tokenizer(self.tokenizer_file, folder / "llm")
-        values = {
-            **asdict(self.info),
-            "architecture": {"vision": "eva", "aligner": "linear", "language": "llama"},
-            "vision_config": asdict(self.vision.config),
-            "spec": self.spec.to_json(),
-        }
-        description = folder / DESCRIPTION
-        description.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
-        for file in folder.rglob("*.safetensors"):  # written for their owner's eyes only
-            shutil.copymode(description, file)
-        return folder
 
+    def _language_weights(self, dtype: torch.dtype | None) -> dict[str, LazyTensor]:
+        prefix = "language_model."
+        found = self._weights((prefix,), dtype)
+        if self.language_model.config.tie_word_embeddings:  # the output matrix is the embedding
+            found.pop(f"{prefix}lm_head.weight", None)
+        return {name.removeprefix(prefix): tensor for name, tensor in found.items()}
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """The contents of `skyeye.json`.
-
-    Raises:
-        CheckpointError: there is none, or it is not JSON.
-    """
-    try:
-        values: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text("utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{folder}: not a checkpoint: {DESCRIPTION}: {error}") from error
-    return values
-
-
-def _copy_tokenizer(source: Path, folder: Path) -> None:
-    for path in (source, source.parent / "tokenizer_config.json"):
-        if path.exists() and path.parent != folder:
-            shutil.copyfile(path, folder / path.name)
+    def _language_config(self, dtype: torch.dtype | None) -> dict[str, object]:
+        config = self.language_model.config
+        values: dict[str, object] = json.loads(config.to_json_string())
+        number = str(dtype or self.language_model.dtype).removeprefix("torch.")
+        return {**values, "architectures": [type(self.language_model).__name__], "dtype": number}
 
 
 def _check_sizes(config: EvaConfig, language_width: int, spec: ModelSpec) -> None:

@@ -127,7 +127,7 @@ def run_recipe(recipe: BaseRecipe, data: Path, run: Path, device: str = "cpu") -
         provenance={"images": images, "batch": recipe.batch, "seed": recipe.seed},
     )
     model.cpu()
-    return model.save_checkpoint(run / "checkpoint")
+    return model.save_checkpoint(run / "checkpoint", torch.float16)
 
 
 def read_pool(recipe: BaseRecipe, data: Path, split: str = "train") -> Pool:

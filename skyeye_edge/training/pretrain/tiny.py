@@ -11,8 +11,9 @@ from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
 from skyeye_edge.training.data.collate import Tokenizer
 from skyeye_edge.training.model.aligner import JOINED
+from skyeye_edge.training.model.checkpoint import CheckpointInfo
 from skyeye_edge.training.model.eva import EvaConfig, EvaVit
-from skyeye_edge.training.model.skyeye import CheckpointInfo, SkyEyeModel
+from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.pretrain.initialise import initialise_places, initialise_tower
 
 VOCABULARY = 2048

@@ -13,8 +13,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
 from skyeye_edge.training.data.synthetic import render_scene
+from skyeye_edge.training.model.checkpoint import CheckpointInfo
 from skyeye_edge.training.model.eva import EvaConfig, EvaVit
-from skyeye_edge.training.model.skyeye import CheckpointInfo, SkyEyeModel
+from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.pretrain.vocabulary import train_vocabulary
 
 PIECES, WIDTH = 640, 64

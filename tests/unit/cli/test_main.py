@@ -38,7 +38,7 @@ def test_the_version_is_the_packages(option: str, capsys: pytest.CaptureFixture[
 def test_every_help_page_ends_in_two_commands(
     module: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = module.__name__.split(".")[-1]  # type: ignore[attr-defined]  # modules have one
+    name = module.__name__.split(".")[-1].rstrip("_")  # type: ignore[attr-defined]  # modules have one
 
     with pytest.raises(SystemExit):
         main([name, "--help"])

@@ -12,8 +12,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
+from skyeye_edge.training.model.checkpoint import CheckpointInfo
 from skyeye_edge.training.model.eva import EvaConfig, EvaVit
-from skyeye_edge.training.model.skyeye import CheckpointInfo, SkyEyeModel
+from skyeye_edge.training.model.skyeye import SkyEyeModel
 
 SENTENCES = [
     f"{many} {colour} {thing} are near a {place} ."

@@ -22,7 +22,8 @@ from skyeye_edge.export.language import (
     tensor_types,
     write_gguf,
 )
-from skyeye_edge.export.llama import gguf_name, llama_rope_order, read_sizes
+from skyeye_edge.export.llama import gguf_name, llama_rope_order
+from skyeye_edge.training.model.llama import read_sizes
 
 IDS = [1, *np.random.default_rng(0).integers(3, 300, 40).tolist()]
 
