@@ -16,7 +16,9 @@ EXAMPLES = (
 
 def add_parser(commands: Commands) -> None:
     """Options of `merge`."""
-    summary = "Merge a run into a checkpoint, and check that its logits are the adapted model's."
+    summary = (
+        "Merge a run into a checkpoint, and prove each merged matrix equal to the adapted one."
+    )
     parser = add_command(commands, "merge", summary, EXAMPLES)
     parser.add_argument("training_run", type=Path, metavar="RUN")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CHECKPOINT")
@@ -25,13 +27,15 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """`skyeye-edge merge`."""
+    from skyeye_edge.cli.progress import bytes_bar
     from skyeye_edge.training import merge
 
-    report = merge(args.training_run, args.output)
+    with bytes_bar("merging", quiet=args.quiet) as tell:
+        report = merge(args.training_run, args.output, tell)
     if not args.quiet:
         print(
-            f"largest difference of a logit, relative: {report.merged:.1e} by merging, "
-            f"{report.rounded:.1e} by rounding the weights to float16",
+            f"{report.matrices} matrices merged; largest difference of a product from the adapted "
+            f"one, relative: {report.difference:.1e}",
             file=sys.stderr,
         )
     print(report.target)

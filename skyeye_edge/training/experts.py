@@ -35,7 +35,7 @@ class ExpertLinear(nn.Module):
         self.lora_router = nn.Parameter(torch.zeros(experts, inputs))
         for matrix in self.lora_A:  # as peft does
             nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
-        # What the router gave each expert lately, on average: how `fold` weighs them.
+        # What the router gave each expert lately, on average: how merging weighs them.
         self.register_buffer("lora_shares", torch.full((experts,), 1 / experts))
 
     def forward(self, values: Tensor) -> Tensor:
@@ -49,13 +49,6 @@ class ExpertLinear(nn.Module):
         added = torch.einsum("...er,eor->...o", low, self.lora_B)
         below: Tensor = self.base_layer(values)
         return below + self.scaling * added.to(below.dtype)
-
-    def fold(self) -> nn.Linear:
-        """The layer with every expert at its mean share: one matrix that answers nearly alike."""
-        added = torch.einsum("e,eor,eri->oi", self.lora_shares, self.lora_B, self.lora_A)
-        with torch.no_grad():
-            self.base_layer.weight += self.scaling * added.to(self.base_layer.weight.dtype)
-        return self.base_layer
 
 
 def add_experts(decoder: nn.Module, recipe: LoraRecipe, targets: Sequence[str] | None) -> None:

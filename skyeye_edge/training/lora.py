@@ -48,16 +48,6 @@ def train_only(model: SkyEyeModel, parts: Collection[Part]) -> None:
         value.requires_grad_(_part_of(name) in parts)
 
 
-def merge_adapters(model: SkyEyeModel) -> None:
-    """Add the adapters into the weights below them and remove them, in place."""
-    if hasattr(model.language_model, "merge_and_unload"):
-        model.language_model = model.language_model.merge_and_unload()
-    for name, layer in list(model.aligner.named_modules()):
-        if hasattr(layer, "base_layer"):
-            layer.merge()
-            model.aligner.set_submodule(name, layer.base_layer)
-
-
 def trained_tensors(model: SkyEyeModel, parts: Collection[Part]) -> dict[str, Tensor]:
     """Name and value of everything that a run changes which trains these parts."""
     return {name: value for name, value in _tensors(model) if _part_of(name) in parts}

@@ -1,119 +1,139 @@
-"""A run's adapters merged into a plain checkpoint, after proof that nothing changed."""
+"""A run's adapters merged into a plain checkpoint, matrix by matrix, each proved on inputs."""
 
 from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import safe_open
-from torch import Tensor
-
 from skyeye_edge.core.errors import CheckpointError, InputError
-from skyeye_edge.core.prompt import build_prompt
-from skyeye_edge.core.tasks import Ask, Caption, Detect, Ground, Identify, Task
-from skyeye_edge.training.data.collate import Tokenizer, tokenise
-from skyeye_edge.training.lora import add_adapters, merge_adapters
-from skyeye_edge.training.model.checkpoint import CheckpointInfo, new_folder, now
-from skyeye_edge.training.model.skyeye import SkyEyeModel
-from skyeye_edge.training.quiet import quiet
+from skyeye_edge.training.model.adapters import (
+    Adapter,
+    merge_error,
+    merged,
+    take_adapters,
+    take_experts,
+)
+from skyeye_edge.training.model.checkpoint import (
+    CheckpointContents,
+    CheckpointInfo,
+    Written,
+    new_folder,
+    now,
+    read_contents,
+    write_checkpoint,
+)
+from skyeye_edge.training.model.ledger import Ledger
+from skyeye_edge.training.model.tensors import LazyTensor, Tensors, open_weights
 from skyeye_edge.training.recipe import Recipe
-from skyeye_edge.training.run_folder import TRAINED, RunFolder, load_trained
+from skyeye_edge.training.run_folder import TRAINED, RunFolder
 
 log = logging.getLogger(__name__)
 
-TOLERANCE = 1e-4  # of logits in float32, relative to the largest; sums are only ordered differently
-_PROBES: tuple[Task, ...] = (
-    Caption(),
-    Ground("the red car"),
-    Detect("boat"),
-    Identify((0.1, 0.1, 0.6, 0.7)),
-    Ask("how many cars are there?"),
-)
+TOLERANCE = 1e-4  # of products in float32, relative to the largest
+_LANGUAGE, _ADAPTED = "language_model.", "language_model.base_model.model."  # peft adds two words
 
 
 @dataclass(frozen=True, slots=True)
 class MergeReport:
-    """What merging changed; distances of logits, relative to the largest."""
+    """What merging changed."""
 
     target: Path
-    merged: float  # adapted against merged, both float32; above TOLERANCE nothing is written
-    rounded: float  # merged against what is written, whose weights are float16
+    matrices: int  # that an adapter was merged into
+    difference: float  # of their products with random inputs, relative; at most TOLERANCE
 
 
-def merge(run: str | Path, target: str | Path) -> MergeReport:
+def merge(
+    run: str | Path, target: str | Path, tell: Written = lambda done, total: None
+) -> MergeReport:
     """Write the checkpoint of a run; of an unfinished one, its newest checkpoint (with a warning).
+
+    One tensor is in memory at a time. Changed tensors are written in float32, all others as they
+    are in the base.
 
     Args:
         run: folder of `train`.
         target: folder to be written; must not exist.
+        tell: hears how many bytes are written, and of how many.
 
     Raises:
         InputError: `run` is no run, has no checkpoint yet, or `target` exists.
-        CheckpointError: the merged model's logits differ from the adapted one's.
+        CheckpointError: the run does not fit its base, or a merged matrix differs from the adapted.
         SkyEyeError: the disk is full.
     """
     folder, target = RunFolder(Path(run)), Path(target)
-    if target.exists():
-        raise InputError(f"{target}: exists; give another folder, or remove it")
     recipe = folder.recipe()
     trained, stages = _newest(folder, recipe)
-    with quiet():
-        return _merge(folder, target, recipe, trained, stages)
-
-
-def _merge(
-    run: RunFolder, target: Path, recipe: Recipe, trained: Path, stages: list[dict[str, Any]]
-) -> MergeReport:
-    model = SkyEyeModel.from_checkpoint(recipe.base)
-    base = model.info
-    add_adapters(model, recipe.lora, recipe.parts)
-    model.eval()
-    load_trained(model, recipe.parts, trained)
-    adapted = probe_logits(model)
-    merge_adapters(model)
-    merged = probe_logits(model)
-    difference = distance(adapted, merged)
-    if not difference <= TOLERANCE:
-        raise CheckpointError(
-            f"{run.path}: logits differ by {difference:.1e} after merging (at most {TOLERANCE})"
-        )
-    model.info = _describe(recipe, base, stages)
+    base = read_contents(recipe.base)
+    changes, contents = _merged(base, trained, recipe)
+    contents = replace(contents, info=_describe(recipe, base.info, stages))
     with new_folder(target, "merge again") as draft:
-        model.save_checkpoint(draft, torch.float16)
+        write_checkpoint(draft, contents, tell)
         terms = recipe.base / "LICENSE"
         if terms.exists():  # they pass on to whatever grows from the base
             shutil.copyfile(terms, draft / terms.name)
-        _check_plain(draft)
-        rounded = distance(merged, probe_logits(SkyEyeModel.from_checkpoint(draft)))
-    return MergeReport(target, difference, rounded)
+        difference = _proof(base, read_contents(draft), changes)
+    return MergeReport(target, len(changes), difference)
 
 
-@torch.inference_mode()
-def probe_logits(model: SkyEyeModel) -> list[Tensor]:
-    """Logits (L, V) of one prompt per kind of task, about an image of noise."""
-    side = model.spec.vision.image_size
-    noise = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    visual_tokens = model.encode_image(noise)
-    tokenizer = Tokenizer(model.tokenizer_file)
-    found = []
-    for task in _PROBES:
-        segments = build_prompt([(task, "a red car")], [(1, 1)], model.spec, learn=True)
-        ids, _ = tokenise(segments, tokenizer, model.spec.vision.tokens)
-        embedded = model.embed(torch.tensor([ids]), visual_tokens)
-        found.append(model.language_model(inputs_embeds=embedded).logits[0].float())
+def _merged(
+    base: CheckpointContents, trained: Path, recipe: Recipe
+) -> tuple[dict[str, Adapter], CheckpointContents]:
+    """The adapters of a run, and the base with them and all else that was trained."""
+    ledger = Ledger(trained, open_weights(trained).tensors)
+    alpha = recipe.lora.alpha
+    experts = take_experts(ledger, base.language, _LANGUAGE, alpha)
+    if experts:
+        log.warning(
+            "%s: each expert is merged at the mean share that its router gave it; the checkpoint "
+            "answers nearly, not exactly, as the run",
+            recipe.run,
+        )
+    language = experts | take_adapters(ledger, base.language, _ADAPTED, alpha)
+    aligner = take_adapters(ledger, base.aligner, "", alpha)
+    contents = replace(
+        base,
+        vision=_changed(ledger, base.vision, {}, ""),
+        aligner=_changed(ledger, base.aligner, aligner, ""),
+        language=_changed(ledger, base.language, language, _LANGUAGE),
+    )
+    ledger.close("The recipe's base is not the one that was trained")
+    return language | aligner, contents
+
+
+def _changed(
+    ledger: Ledger, tensors: Tensors, adapters: Mapping[str, Adapter], prefix: str
+) -> dict[str, LazyTensor]:
+    """Tensors with their adapters, or in the ledger whole, or as they were."""
+    found = dict(tensors)
+    for name, tensor in tensors.items():
+        if name in adapters:
+            found[name] = merged(tensor, adapters[name])
+        elif prefix + name in ledger.names:
+            found[name] = ledger.take(prefix + name, tensor.shape)
     return found
 
 
-def distance(ours: list[Tensor], theirs: list[Tensor]) -> float:
-    """Largest difference, as a share of the largest value."""
-    largest = max(float(logits.abs().max()) for logits in ours)
-    off = max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
-    return off / max(largest, 1e-9)
+def _proof(
+    base: CheckpointContents, written: CheckpointContents, adapters: Mapping[str, Adapter]
+) -> float:
+    """The largest difference of a merged matrix from the adapted one, as products show it."""
+    before = {**base.aligner, **base.language}
+    after = {**written.aligner, **written.language}
+    largest = 0.0
+    for name, adapter in adapters.items():
+        error = merge_error(after[name], before[name], adapter)
+        if not error <= TOLERANCE:
+            raise CheckpointError(
+                f"{name}: its products differ by {error:.1e} after merging (at most {TOLERANCE}); "
+                "nothing was written"
+            )
+        largest = max(largest, error)
+    return largest
 
 
 def _newest(run: RunFolder, recipe: Recipe) -> tuple[Path, list[dict[str, Any]]]:
@@ -163,10 +183,3 @@ def _describe(recipe: Recipe, base: CheckpointInfo, stages: list[dict[str, Any]]
         licences=tuple(dict.fromkeys(licences)),
         provenance=provenance,
     )
-
-
-def _check_plain(folder: Path) -> None:
-    for file in sorted(folder.rglob("*.safetensors")):
-        with safe_open(file, "pt") as opened:
-            if left := [name for name in opened.keys() if "lora" in name]:  # noqa: SIM118
-                raise CheckpointError(f"{file}: adapters are left in it: {left[0]}")

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skyeye_edge.core.errors import CheckpointError, InputError
-from skyeye_edge.training.importing.ledger import Ledger
 from skyeye_edge.training.model.aligner import JOINED
 from skyeye_edge.training.model.eva import EvaConfig
+from skyeye_edge.training.model.ledger import Ledger
 from skyeye_edge.training.model.tensors import LazyTensor, lazy
 
 USED_BLOCKS = 39  # of EVA ViT-g, as MiniGPT-v2 builds it; the published file has one more

@@ -1,4 +1,4 @@
-"""A LLaMA folder of others: its tensors by name and shape, adapters added into them."""
+"""A LLaMA folder of others: its tensors, by name and shape."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from skyeye_edge.core.errors import CheckpointError, InputError
-from skyeye_edge.training.importing.ledger import Ledger
+from skyeye_edge.training.model.ledger import Ledger
 from skyeye_edge.training.model.llama import DERIVED, LlamaSizes, read_sizes, tensor_shapes
 from skyeye_edge.training.model.tensors import LazyTensor, Tensors, open_weights
 
 TOKENIZER = "tokenizer.model"
 _OF_THEIR_MACHINE = ("_name_or_path", "transformers_version")
-# As peft writes them: with the adapter's name since 0.3, without before.
-_ADAPTER = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.\w+)?\.weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,48 +62,3 @@ def take_llama(ledger: Ledger, sizes: LlamaSizes, prefix: str = "") -> dict[str,
     if sizes.tied:
         ledger.ignore(re.escape(prefix) + r"lm_head\.weight")
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """A low-rank change of one matrix: its value grows by `scale` x `up` @ `down`."""
-
-    down: LazyTensor  # (rank, columns)
-    up: LazyTensor  # (rows, rank)
-
-    @property
-    def rank(self) -> int:
-        """Of the change."""
-        return self.down.shape[0]
-
-
-def take_adapters(ledger: Ledger, tensors: Tensors, prefix: str) -> dict[str, Adapter]:
-    """Use all LoRA tensors below `prefix`; by the name of the matrix that each changes.
-
-    Raises:
-        CheckpointError: one has no counterpart, or fits no matrix of `tensors`.
-    """
-    found: dict[str, Adapter] = {}
-    matches = [match for name in ledger.names if (match := _ADAPTER.fullmatch(name))]
-    sides = {(match["layer"], match["side"]): match.string for match in matches}
-    for layer in dict.fromkeys(layer for layer, _ in sides):
-        target = f"{layer.removeprefix(prefix)}.weight"
-        if not layer.startswith(prefix) or target not in tensors:
-            continue  # nobody takes it, so the ledger refuses it by name
-        missing = f"{layer}.lora_{'B' if (layer, 'A') in sides else 'A'}.weight"
-        down, up = (sides.get((layer, side), missing) for side in ("A", "B"))
-        rank = ledger.shape(down)[0]
-        rows, columns = tensors[target].shape
-        found[target] = Adapter(ledger.take(down, (rank, columns)), ledger.take(up, (rows, rank)))
-    return found
-
-
-def merged(base: LazyTensor, adapter: Adapter, alpha: float) -> LazyTensor:
-    """A matrix with its adapter added, float32."""
-    scale = alpha / adapter.rank
-
-    def read() -> Tensor:
-        up, down = adapter.up.read().float(), adapter.down.read().float()
-        return torch.addmm(base.read().float(), up, down, alpha=scale)
-
-    return LazyTensor(base.shape, torch.float32, read)

@@ -14,14 +14,8 @@ from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import CheckpointError, InputError
 from skyeye_edge.core.spec import ModelSpec, PromptSpec, VisionSpec
 from skyeye_edge.training.importing.eva import take_eva, take_norm
-from skyeye_edge.training.importing.language import (
-    Adapter,
-    Language,
-    merged,
-    read_language,
-    take_adapters,
-)
-from skyeye_edge.training.importing.ledger import Ledger
+from skyeye_edge.training.importing.language import Language, read_language
+from skyeye_edge.training.model.adapters import Adapter, merged, take_adapters
 from skyeye_edge.training.model.aligner import JOINED
 from skyeye_edge.training.model.checkpoint import (
     CheckpointContents,
@@ -32,6 +26,7 @@ from skyeye_edge.training.model.checkpoint import (
     write_checkpoint,
 )
 from skyeye_edge.training.model.eva import EvaConfig
+from skyeye_edge.training.model.ledger import Ledger
 from skyeye_edge.training.model.llama import DERIVED
 from skyeye_edge.training.model.tensors import Weights, open_weights
 
@@ -121,11 +116,11 @@ def _contents(given: MiniGptV2, target: Path) -> tuple[CheckpointContents, Impor
         "aligner.llama_proj.weight": ours.take("llama_proj.weight", shape),
         "aligner.llama_proj.bias": ours.take("llama_proj.bias", shape[:1]),
     }
-    adapters = take_adapters(ours, language.tensors, _ADAPTED)
+    adapters = take_adapters(ours, language.tensors, _ADAPTED, alpha)
     ours.ignore(_LLAMA.replace(".", r"\.") + DERIVED)
     ours.close()
     tower.close()
-    changed = {name: merged(language.tensors[name], a, alpha) for name, a in adapters.items()}
+    changed = {name: merged(language.tensors[name], a) for name, a in adapters.items()}
     contents = CheckpointContents(
         info=CheckpointInfo(
             name=given.name,

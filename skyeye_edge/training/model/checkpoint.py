@@ -24,7 +24,13 @@ from safetensors import SafetensorError
 
 from skyeye_edge.core.errors import CheckpointError, InputError, SkyEyeError
 from skyeye_edge.core.spec import ModelSpec
-from skyeye_edge.training.model.tensors import Tensors, write_safetensors, write_shards
+from skyeye_edge.training.model.tensors import (
+    Tensors,
+    open_weights,
+    read_safetensors,
+    write_safetensors,
+    write_shards,
+)
 
 DESCRIPTION = "skyeye.json"
 VISION, ALIGNER, LANGUAGE = "vision.safetensors", "aligner.safetensors", "llm"
@@ -72,7 +78,7 @@ def write_checkpoint(folder: Path, contents: CheckpointContents, tell: Written) 
     """Write the files of a checkpoint into `folder`, which must not exist or be empty.
 
     Raises:
-        SkyEyeError: there is less room on the disk than the weights need.
+        OSError: there is less room on the disk than the weights need; `saving` says it in words.
         CheckpointError: a tensor cannot be read.
     """
     total, done = contents.size_bytes, 0
@@ -97,6 +103,39 @@ def write_checkpoint(folder: Path, contents: CheckpointContents, tell: Written) 
         "spec": contents.spec.to_json(),
     }
     _write_json(folder / DESCRIPTION, values)
+
+
+def read_contents(folder: Path) -> CheckpointContents:
+    """What a checkpoint folder says, and its tensors, values not read yet.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    values = read_description(folder)
+    try:
+        language_config = json.loads((folder / LANGUAGE / "config.json").read_text("utf-8"))
+        return CheckpointContents(
+            info=_info(values),
+            spec=ModelSpec.from_json(values["spec"]),
+            vision_config=values["vision_config"],
+            vision=read_safetensors(folder / VISION),
+            aligner=read_safetensors(folder / ALIGNER),
+            language=open_weights(folder / LANGUAGE).tensors,
+            language_config=language_config,
+            tokenizer=folder / LANGUAGE / "tokenizer.model",
+            architecture=values["architecture"],
+        )
+    except (KeyError, TypeError, ValueError, OSError, InputError) as error:
+        raise CheckpointError(
+            f"{folder}: not a usable checkpoint: {error}. "
+            "Make one with `skyeye-edge merge RUN -o CHECKPOINT`"
+        ) from error
+
+
+def _info(values: Mapping[str, Any]) -> CheckpointInfo:
+    known = {key: values[key] for key in CheckpointInfo.__dataclass_fields__ if key in values}
+    known |= {key: tuple(known.get(key, ())) for key in ("tasks", "licences")}
+    return CheckpointInfo(**known)
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -153,7 +192,10 @@ def saving(path: Path, advice: str) -> Iterator[None]:
     except (OSError, RuntimeError, SafetensorError) as error:
         full = "os error 28" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
         if full or _free(path) < FULL_BELOW:
-            raise SkyEyeError(f"{path}: the disk is full; make room, then {advice}") from error
+            reason = getattr(error, "strerror", None) or error
+            raise SkyEyeError(
+                f"{path}: the disk is full; make room, then {advice} ({reason})"
+            ) from error
         raise
 
 
@@ -161,13 +203,10 @@ def check_room(path: Path, size_bytes: int) -> None:
     """Refuse to begin what the disk cannot hold.
 
     Raises:
-        SkyEyeError: fewer than `size_bytes` are free below `path`.
+        OSError: fewer than `size_bytes` are free below `path`.
     """
     if (free := _free(path)) < size_bytes:
-        raise SkyEyeError(
-            f"{path}: the disk is full: {size_bytes:,} bytes are needed, {free:,} are free; "
-            "make room, or choose a folder on another disk"
-        )
+        raise OSError(errno.ENOSPC, f"{size_bytes:,} bytes are needed, {free:,} are free")
 
 
 def _free(path: Path) -> int:

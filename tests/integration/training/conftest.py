@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from skyeye_edge.core.boxes import BoxSpec
+from skyeye_edge.core.prompt import build_prompt
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
+from skyeye_edge.core.tasks import Ground
+from skyeye_edge.training.data.collate import Tokenizer, tokenise
 from skyeye_edge.training.data.synthetic import render_scene
 from skyeye_edge.training.model.checkpoint import CheckpointInfo
 from skyeye_edge.training.model.eva import EvaConfig, EvaVit
@@ -69,3 +73,25 @@ def ten_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append({**line, "question": question, "answer": answer, "boxes": boxes})
     (folder / "annotations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder / "annotations.jsonl"
+
+
+@pytest.fixture
+def probe_logits() -> Callable[[SkyEyeModel], torch.Tensor]:
+    """Gives the logits (L, V) of one prompt about an image of noise."""
+    return torch.inference_mode()(logits_of_noise)
+
+
+def logits_of_noise(model: SkyEyeModel) -> torch.Tensor:
+    side = model.spec.vision.image_size
+    noise = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    segments = build_prompt([(Ground("a red car"), "{<1>}")], [(1, 1)], model.spec, learn=True)
+    ids, _ = tokenise(segments, Tokenizer(model.tokenizer_file), model.spec.vision.tokens)
+    embedded = model.embed(torch.tensor([ids]), model.encode_image(noise))
+    logits: torch.Tensor = model.language_model(inputs_embeds=embedded).logits[0]
+    return logits
+
+
+@pytest.fixture
+def distance() -> Callable[[torch.Tensor, torch.Tensor], float]:
+    """Gives the largest difference of two tensors, as a share of the largest value."""
+    return lambda ours, theirs: float((ours - theirs).abs().max() / ours.abs().max())

@@ -13,7 +13,10 @@ from skyeye_edge.core.errors import InputError
 from skyeye_edge.training import SkyEyeModel, TrainingEvent, merge, train
 from skyeye_edge.training.experts import ExpertLinear
 from skyeye_edge.training.lora import add_adapters, trained_tensors
-from skyeye_edge.training.merger import TOLERANCE, distance, probe_logits
+from skyeye_edge.training.merger import TOLERANCE
+from skyeye_edge.training.model.adapters import merged, take_experts
+from skyeye_edge.training.model.ledger import Ledger
+from skyeye_edge.training.model.tensors import lazy
 from skyeye_edge.training.recipe import LoraRecipe, Part
 from skyeye_edge.training.run_folder import TRAINED
 
@@ -32,6 +35,8 @@ stages:
 ALIGNER: tuple[Part, ...] = ("aligner",)
 DECODER: tuple[Part, ...] = ("lora",)
 Write = Callable[..., Path]
+Logits = Callable[[SkyEyeModel], torch.Tensor]
+Distance = Callable[[torch.Tensor, torch.Tensor], float]
 
 
 @pytest.fixture
@@ -74,12 +79,11 @@ def test_a_stage_trains_the_parts_it_names_and_no_other(
     assert {name for name in trained if not name.startswith(starts)} == set()
     assert all(any(name.startswith(start) for name in trained) for start in starts)
     assert events[-1].loss < events[0].loss
-    if "experts" not in lora:
-        merged = SkyEyeModel.from_checkpoint(merge(run, tmp_path / "merged").target).state_dict()
-        before = SkyEyeModel.from_checkpoint(minute_checkpoint).state_dict()
-        changed = {name for name, value in merged.items() if not torch.equal(value, before[name])}
-        assert {name for name in changed if not name.startswith(starts)} == set()
-        assert all(any(name.startswith(start) for name in changed) for start in starts)
+    merged = SkyEyeModel.from_checkpoint(merge(run, tmp_path / "merged").target).state_dict()
+    before = SkyEyeModel.from_checkpoint(minute_checkpoint).state_dict()
+    changed = {name for name, value in merged.items() if not torch.equal(value, before[name])}
+    assert {name for name in changed if not name.startswith(starts)} == set()
+    assert all(any(name.startswith(start) for name in changed) for start in starts)
 
 
 def test_adapters_on_the_aligner_leave_the_matrix_below_alone(minute_checkpoint: Path) -> None:
@@ -92,7 +96,7 @@ def test_adapters_on_the_aligner_leave_the_matrix_below_alone(minute_checkpoint:
 
 
 def test_experts_whose_router_knows_no_difference_fold_into_the_same_answers(
-    minute_checkpoint: Path,
+    minute_checkpoint: Path, probe_logits: Logits, distance: Distance
 ) -> None:
     model = SkyEyeModel.from_checkpoint(minute_checkpoint)
     add_adapters(model, LoraRecipe(rank=2, experts=3, targets=("all-linear",)), DECODER)
@@ -104,8 +108,13 @@ def test_experts_whose_router_knows_no_difference_fold_into_the_same_answers(
     adapted = probe_logits(model)
     plain = probe_logits(SkyEyeModel.from_checkpoint(minute_checkpoint))
 
+    trained = {name: lazy(value.clone()) for name, value in trained_tensors(model, DECODER).items()}
     for name, layer in layers:
-        model.set_submodule(name, layer.fold())
+        model.set_submodule(name, layer.base_layer)
+    weights = model.state_dict()
+    below = {name: lazy(value) for name, value in weights.items()}
+    for name, adapter in take_experts(Ledger(Path(), trained), below, "", 16.0).items():
+        weights[name].copy_(merged(below[name], adapter).read())
 
     assert distance(adapted, probe_logits(model)) < TOLERANCE < distance(adapted, plain)
 

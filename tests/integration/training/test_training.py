@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from skyeye_edge.training import (
     train,
 )
 from skyeye_edge.training.lora import add_adapters, trained_tensors
-from skyeye_edge.training.merger import TOLERANCE, distance, probe_logits
+from skyeye_edge.training.merger import TOLERANCE
 from skyeye_edge.training.recipe import LoraRecipe, Part
 from skyeye_edge.training.run_folder import TRAINED, RunFolder, load_trained, read_log
 
@@ -49,6 +50,10 @@ stages:
   - {{name: talk, steps: 4, batch: 2, accumulate: 2, learning_rate: 3e-3, conversations: 0.8}}
 """
 PARTS: tuple[Part, ...] = ("lora", "aligner")
+
+
+Logits = Callable[[SkyEyeModel], torch.Tensor]
+Distance = Callable[[torch.Tensor, torch.Tensor], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, recipe_text: str) -> Fini
     events: list[TrainingEvent] = []
     run = train(folder / "recipe.yaml", on_event=events.append)
     report = merge(run, folder / "merged")
-    return Finished(run, events, report.target, report.merged)
+    return Finished(run, events, report.target, report.difference)
 
 
 def tensors(run: Path) -> dict[str, torch.Tensor]:
@@ -227,7 +232,12 @@ def test_ctrl_c_means_what_it_meant_before_once_training_is_over(finished: Finis
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_merged_logits_equal_the_adapted_ones(finished: Finished, minute_checkpoint: Path) -> None:
+def test_merged_logits_equal_the_adapted_ones(
+    finished: Finished,
+    minute_checkpoint: Path,
+    probe_logits: Logits,
+    distance: Distance,
+) -> None:
     adapted = SkyEyeModel.from_checkpoint(minute_checkpoint)
     add_adapters(adapted, LoraRecipe(rank=8, alpha=16, targets=("all-linear",)))
     load_trained(adapted.eval(), PARTS, finished.folder / "talk" / TRAINED)
@@ -237,7 +247,7 @@ def test_merged_logits_equal_the_adapted_ones(finished: Finished, minute_checkpo
     before = probe_logits(SkyEyeModel.from_checkpoint(minute_checkpoint))
 
     assert finished.difference <= TOLERANCE
-    assert distance(expected, found) < 5e-3  # weights are written as float16
+    assert distance(expected, found) < TOLERANCE
     assert distance(expected, before) > 5e-2
 
 
@@ -256,6 +266,16 @@ def test_a_merged_checkpoint_has_no_adapters_and_knows_where_it_comes_from(
         ("talk", 4),
     ]
     assert str(finished.folder.parent) not in json.dumps(said)
+
+
+def test_merging_rounds_nothing(finished: Finished, minute_checkpoint: Path) -> None:
+    before = load_file(minute_checkpoint / "llm" / "model.safetensors")
+    after = load_file(finished.merged / "llm" / "model.safetensors")
+
+    kept = [name for name in before if torch.equal(before[name], after[name])]
+
+    assert {name for name in before if "_proj" not in name} == set(kept)
+    assert {after[name].dtype for name in after if "_proj" in name} == {torch.float32}
 
 
 def test_whoever_may_read_a_merged_checkpoint_may_read_its_weights(finished: Finished) -> None:
