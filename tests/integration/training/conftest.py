@@ -78,7 +78,7 @@ def ten_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def probe_logits() -> Callable[[SkyEyeModel], torch.Tensor]:
     """Gives the logits (L, V) of one prompt about an image of noise."""
-    return torch.inference_mode()(logits_of_noise)
+    return logits_of_noise
 
 
 def logits_of_noise(model: SkyEyeModel) -> torch.Tensor:
@@ -86,8 +86,9 @@ def logits_of_noise(model: SkyEyeModel) -> torch.Tensor:
     noise = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     segments = build_prompt([(Ground("a red car"), "{<1>}")], [(1, 1)], model.spec, learn=True)
     ids, _ = tokenise(segments, Tokenizer(model.tokenizer_file), model.spec.vision.tokens)
-    embedded = model.embed(torch.tensor([ids]), model.encode_image(noise))
-    logits: torch.Tensor = model.language_model(inputs_embeds=embedded).logits[0]
+    with torch.inference_mode():
+        embedded = model.embed(torch.tensor([ids]), model.encode_image(noise))
+        logits: torch.Tensor = model.language_model(inputs_embeds=embedded).logits[0]
     return logits
 
 
