@@ -32,13 +32,21 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on from the last checkpoint of this run"
     )
+    parser.add_argument(
+        "--show",
+        action="store_true",
+        help="check the recipe, print it as YAML with every default written out, and do no more",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """`skyeye-edge train`."""
-    from skyeye_edge.training import read_scores, train
+    from skyeye_edge.training import read_recipe, read_scores, show_recipe, train
 
+    if args.show:
+        print(show_recipe(read_recipe(args.recipe)), end="")
+        return 0
     with _display(quiet=args.quiet) as tell:
         folder = train(args.recipe, resume=args.resume, on_event=tell)
     if not args.quiet:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from skyeye_edge.training.merger import MergeReport, merge
     from skyeye_edge.training.model.skyeye import SkyEyeModel
     from skyeye_edge.training.predictor import CheckpointPredictor
-    from skyeye_edge.training.recipe import Recipe, read_recipe
+    from skyeye_edge.training.recipe import Recipe, read_recipe, show_recipe
     from skyeye_edge.training.scoring import Change, Scores, read_scores
     from skyeye_edge.training.trainer import TrainingEvent, train
 
@@ -30,6 +30,7 @@ __all__ = [
     "merge",
     "read_recipe",
     "read_scores",
+    "show_recipe",
     "train",
 ]
 
@@ -47,6 +48,7 @@ _HOMES = {
     "merge": "merger",
     "read_recipe": "recipe",
     "read_scores": "scoring",
+    "show_recipe": "recipe",
     "train": "trainer",
 }
 

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -170,6 +170,22 @@ def read_recipe(path: str | Path, folder: Path | None = None) -> Recipe:
     """Read and check a recipe; `read_as` says how."""
     recipe: Recipe = read_as(Recipe, path, folder)
     return recipe
+
+
+def show_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML with every default written out; reading it gives the same recipe."""
+    with needs("training"):
+        import yaml
+    shown: str = yaml.safe_dump(_shown(asdict(recipe)), sort_keys=False, width=100)
+    return shown
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _shown(each) for key, each in value.items() if each != Path()}
+    if isinstance(value, tuple):
+        return [_shown(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def read_as(owner: type[Any], path: str | Path, folder: Path | None = None) -> Any:

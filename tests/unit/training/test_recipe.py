@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.training.recipe import Recipe, StageRecipe, read_recipe
+from skyeye_edge.training.recipe import Recipe, StageRecipe, read_recipe, show_recipe
 
 PLAIN = """\
 name: my-model
@@ -70,12 +70,17 @@ def test_a_warm_up_begins_where_the_recipe_says(write: Write) -> None:
 
 
 @pytest.mark.parametrize("name", ["fine_tune", "skyeyegpt", "skyeye-tiny", "skyeye-tiny-open"])
-def test_the_packaged_recipes_are_right(repo: Path, name: str) -> None:
+def test_the_packaged_recipes_are_right_and_shown_with_all_defaults(
+    repo: Path, write: Write, name: str
+) -> None:
     folder = repo / "skyeye_edge" / "training" / "recipes"
 
     recipe = read_recipe(folder / f"{name}.yaml")
 
     assert isinstance(recipe, Recipe)
+    shown = write(show_recipe(recipe))
+    assert read_recipe(shown) == recipe
+    assert "weight_decay: 0.05" in shown.read_text() and "dropout: 0.05" in shown.read_text()
 
 
 def test_the_packaged_tiny_recipe_has_two_stages_of_which_only_the_second_converses(
