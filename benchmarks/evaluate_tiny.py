@@ -132,7 +132,7 @@ def read_rsicd(args: argparse.Namespace) -> list[Annotation]:
 
 def captions(predictor: Predictor, found: list[Annotation]) -> dict[str, Any]:
     """All images, and those with four or more different references."""
-    items = [CaptionItem(item.image, item.captions) for item in found]
+    items = [CaptionItem(item.path, item.captions) for item in found]
     results = caption_all(predictor, items)
     places = with_references(items, CLEARLY_DIFFERENT)
     reports = {"captions_all": score_captions(results, items)}
@@ -208,9 +208,9 @@ def box_items(args: argparse.Namespace) -> Iterator[GroundItem]:
             counts = Counter(label for _, label in item.objects)
             unique = [(f"the {name}", box) for box, name in item.objects if counts[name] == 1]
             missing = [f"the {name}" for name in labels if name not in counts]
-            with Image.open(str(item.image)) as image:
+            with Image.open(item.path) as image:
                 size = image.size
-            yield GroundItem(item.image, size, tuple(unique), tuple(few(missing, ABSENT_PER_IMAGE)))
+            yield GroundItem(item.path, size, tuple(unique), tuple(few(missing, ABSENT_PER_IMAGE)))
 
 
 def boxes(
@@ -233,8 +233,8 @@ def object_items(args: argparse.Namespace) -> Iterator[ObjectItem]:
             continue
         for item in read_annotations(file, "boxes", args.split):
             if len(item.objects) <= OBJECTS_PER_IMAGE:
-                with Image.open(str(item.image)) as image:
-                    yield ObjectItem(item.image, image.size, item.objects)
+                with Image.open(item.path) as image:
+                    yield ObjectItem(item.path, image.size, item.objects)
 
 
 def objects(predictor: Predictor, items: list[ObjectItem]) -> dict[str, Any]:

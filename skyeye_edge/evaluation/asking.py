@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from skyeye_edge.core.errors import MediaError
@@ -22,7 +22,8 @@ from skyeye_edge.evaluation.predictor import ClipPredictor, Picture
 class Sample:
     """One question about an image or a clip, and what would be right."""
 
-    pictures: tuple[Picture, ...]  # one; several of a clip, in their order
+    # One; several of a clip, in their order. A function gives its picture when it is needed.
+    pictures: tuple[Picture | Callable[[], Picture], ...]
     task: Task
     unanswered: Answered  # all that is known before the model has spoken
 
@@ -34,9 +35,9 @@ def ask_all(predictor: ClipPredictor, samples: Iterable[Sample]) -> Iterator[Ans
     """
     for _, group in itertools.groupby(samples, key=lambda sample: sample.unanswered.image):
         asked = list(group)
-        pictures = asked[0].pictures
-        subject = pictures[0] if len(pictures) == 1 else pictures
         try:
+            pictures = [each() if callable(each) else each for each in asked[0].pictures]
+            subject = pictures[0] if len(pictures) == 1 else pictures
             results = predictor.run(subject, [sample.task for sample in asked])
         except MediaError as error:
             yield from (replace(sample.unanswered, problem=str(error)) for sample in asked)

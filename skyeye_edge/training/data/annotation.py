@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from skyeye_edge.core.boxes import XYXY
-from skyeye_edge.training.data.record import RGB, read_rgb
+from skyeye_edge.training.data.record import RGB, ImageSource, read_rgb
 
 Object = tuple[XYXY, str]  # box in pixels, label
 
@@ -18,22 +18,30 @@ Object = tuple[XYXY, str]  # box in pixels, label
 class Annotation:
     """One image, or the frames of a clip, with whatever is known; boxes are in pixels of it."""
 
-    images: tuple[Path | RGB, ...]  # one; several of a clip, in their order
+    images: tuple[ImageSource, ...]  # one; several of a clip, in their order
     captions: tuple[str, ...] = ()
     objects: tuple[Object, ...] = ()  # all objects of every label that occurs
     phrases: tuple[tuple[str, XYXY], ...] = ()  # words that mean one region
     absent: tuple[str, ...] = ()  # words that mean nothing in this image
     questions: tuple[tuple[str, str], ...] = ()  # with their answers
+    question_types: tuple[str, ...] = ()  # of each, where the set says so: "count", "presence"
     scene: str = ""  # class of the whole image, one of those of its set
     origin: str = ""  # data set
     closed: frozenset[str] = frozenset()  # labels whose every object has a box, there or not
-    cut: frozenset[str] = frozenset()  # labels of objects that a view cuts off: never counted
+    # Labels of objects that a view cuts off, or that the set boxes in part: never counted or denied
+    cut: frozenset[str] = frozenset()
     upright: bool = False  # seen obliquely: it has an above and a below
 
     @property
-    def image(self) -> Path | RGB:
+    def image(self) -> ImageSource:
         """The only image, or the first frame."""
         return self.images[0]
+
+    @property
+    def path(self) -> Path:
+        """The file of an image that was neither drawn nor taken from a video."""
+        assert isinstance(self.image, Path)
+        return self.image
 
     def read(self) -> Annotation:
         """The same with every image read.

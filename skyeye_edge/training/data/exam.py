@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from skyeye_edge.core.tasks import Ask, Caption, Classify, Detect, Ground, Ident
 from skyeye_edge.evaluation import TASK_NAMES, Answered, Sample, TaskName
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.readers import read_annotations
+from skyeye_edge.training.data.record import read_rgb
+from skyeye_edge.training.data.video_frames import VideoFrame
 
 T = TypeVar("T")
 # Absent labels that are asked of an image: a share of all, evenly spaced.
@@ -57,12 +60,16 @@ def build_samples(data: DataSet, tasks: Sequence[TaskName] = ()) -> list[Sample]
     numbers: Counter[str] = Counter()  # one image may stand in several lines
     samples = []
     for item, name in zip(data.annotations, _names(data.annotations, data.name), strict=True):
+        pictures = tuple(
+            partial(read_rgb, each) if isinstance(each, VideoFrame) else each
+            for each in item.images
+        )
         for task in tasks or TASK_NAMES:
             for asked, known in _questions(task, item, data):
                 start = f"{name}#{task}"
                 key = f"{start}:{numbers[start]}"
                 numbers[start] += 1
-                samples.append(Sample((item.image,), asked, Answered(key, name, task, **known)))
+                samples.append(Sample(pictures, asked, Answered(key, name, task, **known)))
     return samples
 
 

@@ -61,7 +61,7 @@ def _ground_item(item: Annotation, labels: Sequence[str]) -> GroundItem:
     present = dict([*unique, *item.phrases])
     missing = [f"the {name}" for name in labels if name not in counts] if item.objects else []
     absent = _few(missing, max(1, len(present))) + list(item.absent)
-    return GroundItem(_path(item), _size(_path(item)), tuple(present.items()), tuple(absent))
+    return GroundItem(item.path, _size(item.path), tuple(present.items()), tuple(absent))
 
 
 def _few(words: Sequence[str], number: int) -> list[str]:
@@ -69,11 +69,6 @@ def _few(words: Sequence[str], number: int) -> list[str]:
     if len(words) <= number:
         return list(words)
     return [words[int(place)] for place in np.linspace(0, len(words) - 1, number)]
-
-
-def _path(item: Annotation) -> Path:
-    assert isinstance(item.image, Path)  # only what is drawn while training has pixels
-    return item.image
 
 
 def _size(path: Path) -> Size:

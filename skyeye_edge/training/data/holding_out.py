@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +49,7 @@ def hold_out(
 
 
 def _lot(item: Annotation, seed: int) -> bytes:
-    name = item.image.name if isinstance(item.image, Path) else ""
+    name = "" if isinstance(item.image, np.ndarray) else item.image.name
     return hashlib.blake2b(f"{seed} {name}".encode()).digest()
 
 
@@ -58,7 +57,7 @@ def _alike(items: Sequence[Annotation]) -> list[list[int]]:
     """Places of the items, those of near-duplicates together."""
     by_file: dict[object, list[int]] = defaultdict(list)
     for place, item in enumerate(items):
-        by_file[item.image if isinstance(item.image, Path) else place].append(place)
+        by_file[place if isinstance(item.image, np.ndarray) else item.image].append(place)
     files = list(by_file.values())
     if len(files) > MOST_COMPARED:
         return files

@@ -13,8 +13,10 @@ from PIL import Image, ImageOps
 from skyeye_edge.core.errors import MediaError
 from skyeye_edge.core.results import TaskResult
 from skyeye_edge.core.tasks import Task
+from skyeye_edge.training.data.video_frames import VideoFrame, read_frame
 
 RGB = npt.NDArray[np.uint8]
+ImageSource = Path | VideoFrame | RGB  # a file, a frame of one, or (H, W, 3) uint8 RGB
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +31,20 @@ class Turn:
 class Record:
     """Images and a conversation about them."""
 
-    images: tuple[Path | RGB, ...]  # files, or (H, W, 3) uint8 RGB arrays
+    images: tuple[ImageSource, ...]
     turns: tuple[Turn, ...]
     source: str = ""  # data set
     split: str = "train"
 
 
-def read_rgb(image: Path | RGB) -> RGB:
+def read_rgb(image: ImageSource) -> RGB:
     """(H, W, 3) uint8 of a record's image; EXIF orientation is applied.
 
     Raises:
-        MediaError: the file is missing or no image.
+        MediaError: the file is missing, or no image or video.
     """
+    if isinstance(image, VideoFrame):
+        return read_frame(image)
     if not isinstance(image, Path):
         return image
     try:

@@ -206,8 +206,8 @@ def _augmented(item: Annotation, side: int, chance: random.Random) -> Annotation
     around = crop_around(item, chance) if item.objects else None
     crop = around or random_crop(item, chance, LOWEST_CROP)
     view = view_of(item, side, chance, crop=crop)
-    if view.cut:  # what is cut off would be called absent
+    if view.cut - item.cut:  # what is cut off would be called absent
         view = view_of(item, side, chance)
-    if view.cut:  # too small in a view of this size: the picture is seen as it is
+    if view.cut - item.cut:  # too small in a view of this size: the picture is seen as it is
         return item
     return tinted(view, chance, RECOLOURED)

@@ -101,7 +101,7 @@ class Constant:
 
 def test_the_best_constant_sentence_scores_on_rsicd_what_others_measured(shared: Path) -> None:
     found = read_annotations(shared / "data" / "rsicd" / "captions.json", "captions", "val")
-    items = [CaptionItem(each.image, each.captions) for each in found]
+    items = [CaptionItem(each.path, each.captions) for each in found]
 
     report = evaluate_captions(Constant(), items)
 

@@ -11,10 +11,26 @@ from pathlib import Path
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.readers.boxes import read_boxes
-from skyeye_edge.training.data.readers.captions import read_captions, read_karpathy
+from skyeye_edge.training.data.readers.captions import (
+    read_caption_lines,
+    read_captions,
+    read_karpathy,
+    read_nwpu_captions,
+)
+from skyeye_edge.training.data.readers.coco import read_coco
+from skyeye_edge.training.data.readers.detection_text import (
+    read_dota,
+    read_nwpu_vhr10,
+    read_visdrone,
+    read_yolo,
+)
 from skyeye_edge.training.data.readers.entries import OfSplit
+from skyeye_edge.training.data.readers.grounding import read_dior_rsvg, read_rsvg
 from skyeye_edge.training.data.readers.lines import read_lines
+from skyeye_edge.training.data.readers.questions import read_rsivqa, read_rsvqa
 from skyeye_edge.training.data.readers.scenes import read_flown, read_scenes
+from skyeye_edge.training.data.readers.videos import read_capera
+from skyeye_edge.training.data.readers.voc import read_voc
 
 # The annotation file or folder, and the folder of its images where it is not the usual one.
 Reader = Callable[[Path, Path | None], Iterator[OfSplit]]
@@ -25,6 +41,19 @@ READERS: Mapping[str, Reader] = {
     "boxes": read_boxes,
     "scenes": read_scenes,
     "flown": read_flown,
+    "caption_lines": read_caption_lines,
+    "nwpu_captions": read_nwpu_captions,
+    "capera": read_capera,
+    "rsvqa": read_rsvqa,
+    "rsivqa": read_rsivqa,
+    "dior_rsvg": read_dior_rsvg,
+    "rsvg": read_rsvg,
+    "dota": read_dota,
+    "voc": read_voc,
+    "visdrone": read_visdrone,
+    "coco": read_coco,
+    "yolo": read_yolo,
+    "nwpu_vhr10": read_nwpu_vhr10,
 }
 
 

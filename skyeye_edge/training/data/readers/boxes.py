@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skyeye_edge.training.data.annotation import Annotation
-from skyeye_edge.training.data.readers.entries import OfSplit, read_array
+from skyeye_edge.training.data.readers.entries import OfSplit
+from skyeye_edge.training.data.readers.image_files import ImageFolders, image_size
+from skyeye_edge.training.data.readers.json_files import read_array
 
 IMAGES = "images"  # folder beside the annotation file
 
@@ -17,9 +19,11 @@ def read_boxes(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     Raises:
         DataError: an entry is wrong.
     """
+    folders = ImageFolders((images or file.parent / IMAGES,))
     for entry in read_array(file):
         boxes = entry.objects("boxes")
-        image = entry.image(entry.text("file"), images or file.parent / IMAGES)
-        objects = tuple((box.box_in("bbox", image), box.label("label")) for box in boxes)
-        if objects:
+        image = folders.find(entry, entry.text("file"))
+        if boxes:
+            size = image_size(image)
+            objects = tuple((box.box_in("bbox", size), box.label("label")) for box in boxes)
             yield entry.text("split"), Annotation((image,), objects=objects)

@@ -1,45 +1,46 @@
-"""Entries of an annotation file with the line they stand on, and checks of what they say."""
+"""Entries of an annotation file with the place they stand at, and checks of what they say."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
-from PIL import Image
-
-from skyeye_edge.core.boxes import XYXY
+from skyeye_edge.core.boxes import XYXY, Size
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.tasks import BOX_MARKS
 from skyeye_edge.training.data.annotation import Annotation
 
 OfSplit = tuple[str, Annotation]  # name of the split, and an image of it
 
-_SPACE = re.compile(r"[\s,]*")
-ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # EXIF: these show the picture on its side
+MOST_WORDS = 2000  # of one text: no answer is longer, and no model here could learn it
+_SPLIT = r"(?:.*[^a-z])?(train|val|test)(?:ing|id|idation|val)?\d*"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A JSON object of a file; complaints about it name file and line."""
+    """One record of a file; complaints about it name file and line."""
 
     file: Path
     line: int  # where it begins, counted from 1
     values: Mapping[str, Any]
+    place: str = ""  # such as "images[7]", where one line holds many records
 
     def fail(self, problem: str) -> NoReturn:
         """Raise DataError with file and line."""
-        raise DataError(f"{self.file}:{self.line}: {problem}")
+        place = f"{self.place}: " if self.place else ""
+        raise DataError(f"{self.file}:{self.line}: {place}{problem}")
 
     def text(self, key: str) -> str:
         """Words under `key`, outer and doubled spaces removed."""
         value = self.values.get(key)
         if not isinstance(value, str) or not value.strip():
-            self.fail(f'"{key}" is {_shown(value)}; give some words')
+            self.fail(f'"{key}" is {shown(value)}; give some words')
         return self._plain(key, value)
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -48,60 +49,97 @@ class Entry:
         if not isinstance(values, list) or not all(
             isinstance(v, str) and v.strip() for v in values
         ):
-            self.fail(f'"{key}" is {_shown(values)}; give a list of sentences in quotes')
+            self.fail(f'"{key}" is {shown(values)}; give a list of sentences in quotes')
         return tuple(self._plain(key, value) for value in values)
+
+    def name(self, *keys: str) -> str:
+        """Words under the first of `keys` that is there: sets differ in what they call a file."""
+        known = next((key for key in keys if key in self.values), keys[0])
+        value = self.values.get(known)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return str(value) if whole else self.text(known)
 
     def label(self, key: str) -> str:
         """The name of an object under `key`: words without marks of the box syntax."""
         words = self.text(key)
         if found := [mark for mark in BOX_MARKS if mark in words]:
-            self.fail(f'"{key}" is {_shown(words)}; {found[0]} cannot be part of a name')
+            self.fail(f'"{key}" is {shown(words)}; {found[0]} cannot be part of a name')
         return words
 
-    def _plain(self, key: str, words: str) -> str:
+    def _plain(self, key: str, text: str) -> str:
         """Outer and doubled spaces removed; half a character, as `\\ud800` gives, is refused."""
         try:
-            words.encode()
+            text.encode()
         except UnicodeEncodeError:
-            self.fail(f'"{key}" is {_shown(words)}; a part of it is no character')
-        return " ".join(words.split())
+            self.fail(f'"{key}" is {shown(text)}; a part of it is no character')
+        words = text.split()
+        if len(words) > MOST_WORDS:
+            self.fail(
+                f'"{key}" has {len(words):,} words and begins {shown(text[:40])}; '
+                f"more than {MOST_WORDS:,} are no answer that a model could learn"
+            )
+        return " ".join(words)
+
+    def number(self, key: str) -> float:
+        """A number under `key`, also as a text, as XML has it."""
+        value: object = self.values.get(key)
+        if isinstance(value, str):
+            with suppress(ValueError):
+                value = float(value)
+        if not is_number(value):
+            self.fail(f'"{key}" is {shown(value)}; give a number')
+        return value
+
+    def whole(self, key: str) -> int:
+        """A whole number under `key`."""
+        value = self.number(key)
+        if value != int(value):
+            self.fail(f'"{key}" is {shown(self.values[key])}; give a whole number')
+        return int(value)
+
+    def object(self, key: str) -> Entry:
+        """A JSON object under `key`."""
+        value = self.values.get(key)
+        if not isinstance(value, dict):
+            self.fail(f'"{key}" is {shown(value)}; give an object: {{...}}')
+        return self._inner(key, value)
 
     def objects(self, key: str) -> list[Entry]:
         """A list of JSON objects under `key`."""
         values = self.values.get(key)
         if not isinstance(values, list) or not all(isinstance(v, dict) for v in values):
-            self.fail(f'"{key}" is {_shown(values)}; give a list of objects: [{{...}}, ...]')
-        return [Entry(self.file, self.line, value) for value in values]
+            self.fail(f'"{key}" is {shown(values)}; give a list of objects: [{{...}}, ...]')
+        return [self._inner(f"{key}[{number}]", value) for number, value in enumerate(values)]
+
+    def _inner(self, key: str, value: Mapping[str, Any]) -> Entry:
+        return Entry(self.file, self.line, value, f"{self.place}.{key}" if self.place else "")
 
     def box(self, key: str) -> XYXY:
-        """A box with an area under `key`."""
+        """A box with an area under `key`: left, top, right, bottom."""
         value = self.values.get(key)
-        if isinstance(value, list) and len(value) == 4 and all(_is_number(edge) for edge in value):
-            x1, y1, x2, y2 = (float(edge) for edge in value)
-            if x1 < x2 and y1 < y2:
-                return x1, y1, x2, y2
-        self.fail(
-            f'"{key}" is {_shown(value)}; give [left, top, right, bottom] in pixels, '
-            "left < right and top < bottom"
-        )
+        if not isinstance(value, list) or len(value) != 4 or not all(map(is_number, value)):
+            self.fail(f'"{key}" is {shown(value)}; give {_CORNERS}')
+        return self.checked(value, f'"{key}" is {shown(value)}')
 
-    def box_in(self, key: str, image: Path) -> XYXY:
-        """A box under `key` that lies in the image, at least in part."""
-        x1, y1, x2, y2 = self.box(key)
-        width, height = _size(image)
-        if min(x2, width) - max(x1, 0) <= 0 or min(y2, height) - max(y1, 0) <= 0:
-            self.fail(
-                f'"{key}" is {_shown(self.values[key])}; nothing of it lies in {image.name}, '
-                f"which is {width} x {height} pixels"
-            )
+    def box_in(self, key: str, size: Size) -> XYXY:
+        """A box under `key` that lies in an image of `size`, at least in part."""
+        return self.inside(self.box(key), size, f'"{key}" is {shown(self.values[key])}')
+
+    def checked(self, edges: Sequence[float], said: str) -> XYXY:
+        """Four edges with an area between them; `said` is how the file says it."""
+        x1, y1, x2, y2 = (float(edge) for edge in edges)
+        if not all(map(math.isfinite, (x1, y1, x2, y2))) or x1 >= x2 or y1 >= y2:
+            self.fail(f"{said}; give {_CORNERS}")
         return x1, y1, x2, y2
 
-    def image(self, name: str, folder: Path) -> Path:
-        """The image file called `name` in `folder`."""
-        path = folder / name
-        if not path.is_file():
-            self.fail(f"there is no image {path}; names are relative to {folder}")
-        return path
+    def inside(self, box: XYXY, size: Size, said: str) -> XYXY:
+        """A box that lies in an image of `size`, at least in part."""
+        (x1, y1, x2, y2), (width, height) = box, size
+        if size == UNKNOWN:
+            return box
+        if min(x2, width) - max(x1, 0) <= 0 or min(y2, height) - max(y1, 0) <= 0:
+            self.fail(f"{said}; nothing of it lies in the image, {width} x {height} pixels")
+        return box
 
     def only(self, known: Sequence[str]) -> None:
         """Complain about a key that is not known."""
@@ -110,48 +148,8 @@ class Entry:
                 self.fail(f'"{key}" is not known here; known are {", ".join(sorted(known))}')
 
 
-def read_array(file: Path, key: str = "") -> Iterator[Entry]:
-    """The objects of a JSON list: the whole file, or what stands under `key`.
-
-    Raises:
-        DataError: the file is missing, no JSON, or has no such list.
-    """
-    text = read_text(file)
-    opening = re.compile(rf'"{key}"\s*:\s*\[' if key else r"\s*\[").search(text)
-    if opening is None or (not key and opening.start() != 0):
-        raise DataError(f"{file}:1: no list{f' called {key}' if key else ''} in this JSON file")
-    place, line, counted = opening.end(), 1, 0
-    decoder = json.JSONDecoder()
-    while True:
-        space = _SPACE.match(text, place)
-        place = space.end() if space else place
-        line, counted = line + text.count("\n", counted, place), place
-        if text.startswith("]", place):
-            return
-        try:
-            values, place = decoder.raw_decode(text, place)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{file}:{error.lineno}: not JSON: {error.msg}") from error
-        yield _entry(file, line, values)
-
-
-def read_json_lines(file: Path) -> Iterator[Entry]:
-    """The objects of a JSON Lines file; empty lines are skipped.
-
-    Raises:
-        DataError: the file is missing, or a line is no JSON object.
-    """
-    for number, line in enumerate(read_text(file).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{file}:{number}: not JSON, from character {error.colno}: {error.msg}; "
-                "one object per line, in double quotes"
-            ) from error
-        yield _entry(file, number, values)
+_CORNERS = "[left, top, right, bottom] in pixels, left < right and top < bottom"
+UNKNOWN: Size = (0, 0)  # of an image that cannot be read: training says so, or skips it
 
 
 def read_text(file: Path) -> str:
@@ -167,29 +165,44 @@ def read_text(file: Path) -> str:
         raise DataError(f"{file}: cannot be read: {reason}") from error
 
 
-def _entry(file: Path, line: int, values: object) -> Entry:
-    if not isinstance(values, dict):
-        raise DataError(f"{file}:{line}: {_shown(values)} is no JSON object {{...}}")
-    return Entry(file, line, values)
+def read_rows(file: Path) -> list[Entry]:
+    """The lines of a text file that are not empty, each under "line"."""
+    return [
+        Entry(file, number, {"line": line.strip()})
+        for number, line in enumerate(read_text(file).split("\n"), start=1)
+        if line.strip()
+    ]
 
 
-def _size(image: Path) -> tuple[float, float]:
-    """Width and height as the picture is seen; endless where it cannot be read: told later."""
-    try:
-        with Image.open(image) as opened:
-            turned = opened.getexif().get(ORIENTATION, 1) in TURNED
-            width, height = opened.size
-    except (OSError, Image.DecompressionBombError):
-        return math.inf, math.inf
-    return (height, width) if turned else (width, height)
+def files_in(path: Path, suffix: str) -> list[Path]:
+    """The file itself, or all in a folder and those below, in the order of their names.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = [path] if path.is_file() else sorted(path.rglob(f"*{suffix}"))
+    if not found:
+        raise DataError(f"{path}: no such file, and no folder with {suffix} files")
+    return found
 
 
-def _is_number(value: object) -> bool:
+def split_of(path: Path) -> str:
+    """What the name of a file, or of one of the two folders above, says; "train" if nothing."""
+    stem, *folders = (path.stem, path.parent.name, path.parent.parent.name)
+    found = re.fullmatch(rf"{_SPLIT}(?:[^a-z].*)?", stem.lower())
+    for folder in folders:
+        found = found or re.fullmatch(_SPLIT, folder.lower())
+    return found[1] if found else "train"
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a number that is finite."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as JSON in an error, shortened."""
     if value is None:
         return "missing"
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skyeye_edge.training.data.annotation import Annotation
-from skyeye_edge.training.data.readers.entries import Entry, OfSplit, read_json_lines
+from skyeye_edge.training.data.readers.entries import UNKNOWN, Entry, OfSplit
+from skyeye_edge.training.data.readers.image_files import ImageFolders, image_size
+from skyeye_edge.training.data.readers.json_files import read_json_lines
 
 _KEYS = ("image", "captions", "boxes", "question", "answer", "class", "absent", "split")
 _BOX_KEYS = ("bbox", "label", "phrase")
@@ -26,13 +28,14 @@ def read_lines(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     Raises:
         DataError: a line is wrong.
     """
+    folders = ImageFolders((images or file.parent,))
     for entry in read_json_lines(file):
         entry.only(_KEYS)
         name = entry.text("split") if "split" in entry.values else "train"
-        yield name, _annotation(entry, images or file.parent)
+        yield name, _annotation(entry, folders)
 
 
-def _annotation(entry: Entry, images: Path) -> Annotation:
+def _annotation(entry: Entry, folders: ImageFolders) -> Annotation:
     values = entry.values
     if not values.keys() & {"captions", "boxes", "question", "class", "absent"}:
         entry.fail('says nothing about the image; add "captions", "boxes", "question" or "class"')
@@ -40,8 +43,9 @@ def _annotation(entry: Entry, images: Path) -> Annotation:
     for box in boxes:
         box.only(_BOX_KEYS)
     asked = "question" in values or "answer" in values
-    image = entry.image(entry.text("image"), images)
-    objects = tuple((box.box_in("bbox", image), box.label("label")) for box in boxes)
+    image = folders.find(entry, entry.text("image"))
+    size = image_size(image) if boxes else UNKNOWN
+    objects = tuple((box.box_in("bbox", size), box.label("label")) for box in boxes)
     phrases = tuple((b.text("phrase"), b.box("bbox")) for b in boxes if "phrase" in b.values)
     absent = entry.texts("absent") if "absent" in values else ()
     there = {words.casefold() for words, _ in phrases}

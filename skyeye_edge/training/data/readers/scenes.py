@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skyeye_edge.training.data.annotation import Annotation
-from skyeye_edge.training.data.readers.entries import Entry, OfSplit, read_array
+from skyeye_edge.training.data.readers.entries import UNKNOWN, Entry, OfSplit
+from skyeye_edge.training.data.readers.image_files import ImageFolders, image_size
+from skyeye_edge.training.data.readers.json_files import read_array
 
 IMAGES = "images"  # folder beside the annotation file
 
@@ -17,8 +19,9 @@ def read_scenes(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     Raises:
         DataError: an entry is wrong.
     """
+    folders = ImageFolders((images or file.parent / IMAGES,))
     for entry in read_array(file):
-        image = entry.image(entry.text("file"), images or file.parent / IMAGES)
+        image = folders.find(entry, entry.text("file"))
         scene = entry.text("scene") if entry.values.get("scene") else ""
         yield entry.text("split"), Annotation((image,), _captions(entry), scene=scene)
 
@@ -32,16 +35,18 @@ def read_flown(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     Raises:
         DataError: an entry is wrong.
     """
+    folders = ImageFolders((images or file.parent / IMAGES,))
     for entry in read_array(file):
-        image = entry.image(entry.text("file"), images or file.parent / IMAGES)
+        image = folders.find(entry, entry.text("file"))
         boxes = entry.objects("boxes")
+        size = image_size(image) if boxes else UNKNOWN
         yield (
             entry.text("split"),
             Annotation(
                 (image,),
                 _captions(entry),
                 phrases=tuple(
-                    (f"the {box.label('label')}", box.box_in("bbox", image)) for box in boxes
+                    (f"the {box.label('label')}", box.box_in("bbox", size)) for box in boxes
                 ),
                 absent=tuple(f"the {thing}" for thing in entry.texts("absent")),
                 questions=tuple(_questions(entry)),

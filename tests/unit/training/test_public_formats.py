@@ -1,0 +1,469 @@
+"""Every public format, read from small files of our own in that layout, and from real ones."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skyeye_edge.core.errors import DataError, MediaError
+from skyeye_edge.training.data.annotation import Annotation
+from skyeye_edge.training.data.readers import READERS, read_splits
+from skyeye_edge.training.data.record import read_rgb
+from skyeye_edge.training.data.video_frames import VideoFrame
+
+PICTURES = (  # of the files under tests/data/formats, all 100 x 80 pixels
+    "karpathy/quay_1.png",
+    "karpathy/farm_2.png",
+    "caption_lines/own_images/quay_1.png",
+    "caption_lines/own_images/farm_2.png",
+    "nwpu_captions/images/sea_ice/sea_ice_001.png",
+    "nwpu_captions/images/bridge/bridge_001.png",
+    "rsvqa/Images_LR/7.tif",
+    "rsvqa/Images_LR/9.tif",
+    "rsvqa/Images_LR/0.tif",
+    "rsivqa/images/3.tif",
+    "rsivqa/images/P0012.png",
+    "dior_rsvg/JPEGImages/00001.jpg",
+    "dior_rsvg/JPEGImages/00003.jpg",
+    "rsvg/images/00001.jpg",
+    "dota/train/images/P0001.png",
+    "dota/train/images/P0002__1__0___0.png",
+    "voc/JPEGImages-trainval/00001.jpg",
+    "voc/JPEGImages-test/00002.jpg",
+    "visdrone/VisDrone-own-val/images/0001.jpg",
+    "visdrone/VisDrone-own-val/images/0002.jpg",
+    "coco/images/a.png",
+    "coco/images/b.png",
+    "yolo/images/train/0001.jpg",
+    "yolo/images/val/0002.jpg",
+    "nwpu_vhr10/positive image set/001.jpg",
+)
+NAMES = re.compile(r'"([^"]+\.(?:jpg|tif|mp4))"')
+OURS = (  # format, file, and everything that it says
+    ("karpathy", "karpathy/dataset_own.json"),
+    ("caption_lines", "caption_lines/own_valid.jsonl"),
+    ("nwpu_captions", "nwpu_captions/dataset_nwpu.json"),
+    ("rsvqa", "rsvqa"),
+    ("rsivqa", "rsivqa/own_train_vqa.txt"),
+    ("dior_rsvg", "dior_rsvg/Annotations"),
+    ("rsvg", "rsvg/rsvg_test.json"),
+    ("dota", "dota/train/labelTxt"),
+    ("voc", "voc/Annotations"),
+    ("visdrone", "visdrone/VisDrone-own-val/annotations"),
+    ("coco", "coco/instances_train2017.json"),
+    ("yolo", "yolo/labels"),
+    ("nwpu_vhr10", "nwpu_vhr10/ground truth"),
+)
+
+
+@pytest.fixture
+def sets(tmp_path: Path, repo: Path) -> Path:
+    """A copy of our small files with grey images beside them."""
+    folder = tmp_path / "sets"
+    shutil.copytree(repo / "tests" / "data" / "formats", folder)
+    for name in PICTURES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (100, 80), "gray").save(folder / name)
+    return folder
+
+
+Say = Callable[[Annotation], object]
+
+
+def said(found: list[tuple[str, Annotation]], *says: Say) -> list[tuple[object, ...]]:
+    """Split, name of the image, and what else is asked for, of every annotation."""
+    return [(split, item.path.name, *(say(item) for say in says)) for split, item in found]
+
+
+def test_karpathy_sets_are_read_with_their_splits(sets: Path) -> None:
+    found = read_splits(sets / "karpathy" / "dataset_own.json", "karpathy")
+
+    assert said(found, lambda item: item.captions) == [
+        ("train", "quay_1.png", ("two ferries lie at a long quay .", "a quay with two ferries .")),
+        ("test", "farm_2.png", ("fields around a farm .",)),
+    ]
+
+
+def test_caption_lines_take_the_split_from_the_name_of_their_file(sets: Path) -> None:
+    found = read_splits(sets / "caption_lines" / "own_valid.jsonl", "caption_lines")
+
+    assert said(found, lambda item: len(item.captions)) == [
+        ("val", "quay_1.png", 2),
+        ("val", "farm_2.png", 1),
+    ]
+
+
+def test_nwpu_captions_come_with_the_class_they_stand_under(sets: Path) -> None:
+    found = read_splits(sets / "nwpu_captions" / "dataset_nwpu.json", "nwpu_captions")
+
+    assert said(found, lambda item: item.scene, lambda item: item.captions[:2]) == [
+        ("train", "sea_ice_001.png", "sea ice", ("ice drifts .", "ice on dark water .")),
+        ("val", "bridge_001.png", "bridge", ("a bridge .", "a bridge over a river .")),
+    ]
+    assert [len(item.captions) for _, item in found] == [5, 5]
+
+
+def test_a_video_with_captions_is_a_clip_of_frames(sets: Path, demo_clip: Path) -> None:
+    videos = sets / "capera" / "videos" / "TrafficJam"
+    videos.mkdir(parents=True)
+    shutil.copy(demo_clip, videos / "TrafficJam_001.mp4")
+
+    [(split, item)] = read_splits(sets / "capera" / "CapERA_own_train.json", "capera")
+    frames = [read_rgb(image) for image in item.images]
+
+    assert (split, item.scene, len(item.captions)) == ("train", "traffic jam", 2)
+    assert [image.share for image in item.images if isinstance(image, VideoFrame)] == [
+        0.125,
+        0.375,
+        0.625,
+        0.875,
+    ]
+    assert len({frame.shape for frame in frames}) == 1 and frames[0].shape[2] == 3
+    assert all((one != other).any() for one, other in pairwise(frames))
+
+
+def test_a_frame_of_a_clip_is_the_one_that_is_shown_at_its_time(demo_clip: Path) -> None:
+    import av
+
+    with av.open(str(demo_clip)) as container:
+        pictures = [each.to_ndarray(format="rgb24") for each in container.decode(video=0)]
+
+    for place in (0, 7, len(pictures) // 2, len(pictures) - 1):
+        frame = read_rgb(VideoFrame(demo_clip, (place + 0.5) / len(pictures)))
+        assert np.array_equal(frame, pictures[place])
+
+
+def test_what_is_no_video_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_text("no video")
+
+    with pytest.raises(MediaError, match=r"broken\.mp4: not a readable video"):
+        read_rgb(VideoFrame(tmp_path / "broken.mp4", 0.5))
+
+
+def test_rsvqa_joins_its_three_files_and_keeps_the_types(sets: Path) -> None:
+    found = read_splits(sets / "rsvqa", "rsvqa")
+
+    assert said(found, lambda item: item.questions, lambda item: item.question_types) == [
+        (
+            "train",
+            "7.tif",
+            (("Is a road present?", "yes"), ("How many buildings are there?", "12")),
+            ("presence", "count"),
+        ),
+        ("train", "9.tif", (("Is it a rural or an urban area", "rural"),), ("rural_urban",)),
+        ("test_phili", "0.tif", (("What is the area covered by trees?", "10m2"),), ("area",)),
+    ]
+
+
+def test_one_split_of_rsvqa_is_read_alone(sets: Path) -> None:
+    found = read_splits(sets / "rsvqa" / "LR_split_train_questions.json", "rsvqa")
+
+    assert [split for split, _ in found] == ["train", "train"]
+
+
+def test_rsivqa_lines_are_cut_at_colon_and_question_mark(sets: Path) -> None:
+    found = read_splits(sets / "rsivqa" / "own_train_vqa.txt", "rsivqa")
+
+    assert said(found, lambda item: item.questions, lambda item: item.question_types) == [
+        ("train", "3.tif", (("what is the theme of this picture?", "harbor"),), ("other",)),
+        (
+            "train",
+            "P0012.png",
+            (
+                ("how many small vehicles are there in this picture?", "15"),
+                ("does this picture contain plane?", "no"),
+            ),
+            ("count", "presence"),
+        ),
+    ]
+
+
+def test_dior_rsvg_counts_objects_over_all_files_in_the_order_of_their_names(sets: Path) -> None:
+    found = read_splits(sets / "dior_rsvg" / "Annotations", "dior_rsvg")
+
+    assert said(found, lambda item: item.phrases) == [
+        ("train", "00001.jpg", (("a ship near the left edge", (10, 20, 30, 40)),)),
+        ("val", "00001.jpg", (("the ship on the right", (60, 20, 90, 40)),)),
+        ("train", "00003.jpg", (("a bridge across the whole picture", (0, 30, 100, 50)),)),
+    ]
+
+
+def test_rsvg_records_are_read(sets: Path) -> None:
+    found = read_splits(sets / "rsvg" / "rsvg_test.json", "rsvg")
+
+    assert said(found, lambda item: item.phrases) == [
+        ("test", "00001.jpg", (("the ship on the right", (60, 20, 90, 40)),)),
+        ("test", "00001.jpg", (("the ship on the left", (10, 20, 30, 40)),)),
+    ]
+
+
+def test_dota_corners_become_upright_boxes_and_difficult_objects_are_not_counted(
+    sets: Path,
+) -> None:
+    found = read_splits(sets / "dota" / "train" / "labelTxt", "dota")
+
+    assert said(found, lambda item: item.objects, lambda item: set(item.cut)) == [
+        (
+            "train",
+            "P0001.png",
+            (((30, 10, 70, 50), "large vehicle"), ((80, 60, 90, 70), "large vehicle")),
+            {"small vehicle"},
+        ),
+        ("train", "P0002__1__0___0.png", (((5, 5, 15, 15), "plane"),), set()),
+    ]
+
+
+def test_voc_boxes_are_read_upright_and_rotated(sets: Path) -> None:
+    found = read_splits(sets / "voc" / "Annotations", "voc")
+    boxes = [[(tuple(map(round, box)), label) for box, label in item.objects] for _, item in found]
+
+    assert boxes == [
+        [((10, 20, 30, 40), "expressway service area")],
+        [((40, 20, 60, 60), "other vehicle"), ((5, 5, 35, 35), "ship")],
+    ]
+    assert said(found, lambda item: set(item.cut)) == [
+        ("train", "00001.jpg", {"golf field"}),
+        ("test", "00002.jpg", {"*"}),
+    ]
+
+
+def test_visdrone_regions_that_nobody_annotated_leave_nothing_to_count(sets: Path) -> None:
+    folder = sets / "visdrone" / "VisDrone-own-val" / "annotations"
+
+    found = read_splits(folder, "visdrone")
+
+    assert said(found, lambda item: item.objects, lambda item: set(item.cut)) == [
+        (
+            "val",
+            "0001.jpg",
+            (((10, 20, 40, 35), "car"), ((60, 20, 70, 50), "pedestrian")),
+            {"bus"},
+        ),
+        ("val", "0002.jpg", (((10, 20, 40, 35), "motorcycle"),), {"*"}),
+    ]
+
+
+def test_coco_files_hold_boxes_captions_or_both(sets: Path) -> None:
+    found = read_splits(sets / "coco" / "instances_train2017.json", "coco")
+
+    assert said(found, lambda i: i.objects, lambda i: i.captions, lambda i: set(i.cut)) == [
+        ("train", "a.png", (((10, 20, 40, 35), "storage tank"),), (), {"person"}),
+        ("val", "b.png", (), ("two boats at a pier",), set()),
+    ]
+
+
+def test_yolo_shares_become_pixels(sets: Path) -> None:
+    found = read_splits(sets / "yolo" / "labels", "yolo")
+    boxes = [[(tuple(map(round, box)), label) for box, label in item.objects] for _, item in found]
+
+    assert boxes == [
+        [((40, 20, 60, 60), "car"), ((10, 8, 30, 16), "long vehicle")],
+        [((0, 0, 50, 40), "long vehicle")],
+    ]
+    assert [split for split, _ in found] == ["train", "val"]
+
+
+def test_one_folder_of_yolo_labels_finds_its_images(sets: Path) -> None:
+    [(split, item)] = read_splits(sets / "yolo" / "labels" / "val", "yolo")
+
+    assert (split, item.path) == ("val", sets / "yolo" / "images" / "val" / "0002.jpg")
+
+
+def test_nwpu_vhr10_lines_are_corners_and_class(sets: Path) -> None:
+    found = read_splits(sets / "nwpu_vhr10" / "ground truth", "nwpu_vhr10")
+
+    assert said(found, lambda item: item.objects) == [
+        ("train", "001.jpg", (((10, 20, 30, 40), "airplane"), ((50, 10, 90, 60), "vehicle")))
+    ]
+
+
+@pytest.mark.parametrize(("kind", "name"), OURS, ids=[kind for kind, _ in OURS])
+def test_a_set_without_its_images_is_told_by_file_and_line(
+    sets: Path, kind: str, name: str
+) -> None:
+    for picture in PICTURES:
+        (sets / picture).unlink()
+
+    with pytest.raises(DataError, match=rf"^{sets}/.*:\d+: .*there is no image .*`images` names"):
+        read_splits(sets / name, kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "old", "new", "says"),
+    [
+        pytest.param(
+            "karpathy", "karpathy/dataset_own.json", '"a quay with two ferries ."', '""',
+            r':2: .*"raw" is ""; give some words', id="empty caption",
+        ),
+        pytest.param(
+            "karpathy", "karpathy/dataset_own.json", '{"raw": "fields', '{"raw" "fields',
+            ":6: not JSON", id="broken JSON",
+        ),
+        pytest.param(
+            "caption_lines", "caption_lines/own_valid.jsonl", "fields around", "field " * 10_000,
+            r':2: "captions" has 10,003 words .*more than 2,000', id="a caption of 10,000 words",
+        ),
+        pytest.param(
+            "nwpu_captions", "nwpu_captions/dataset_nwpu.json", '"raw": "a bridge ."', '"raw": 7',
+            r':6: "raw" is 7; give some words', id="a number for a caption",
+        ),
+        pytest.param(
+            "rsvqa", "rsvqa/LR_split_train_answers.json", '"12"', '"  "',
+            r'answers.json:3: "answer" is "  "', id="empty answer",
+        ),
+        pytest.param(
+            "rsvqa", "rsvqa/LR_split_train_answers.json", '"question_id": 3', '"question_id": 4',
+            "questions.json:5: question 3 has no answer", id="question without answer",
+        ),
+        pytest.param(
+            "rsvqa", "rsvqa/LR_split_train_images.json", '"id": 9', '"id": 10',
+            "image 9 has questions", id="image that is not listed",
+        ),
+        pytest.param(
+            "rsivqa", "rsivqa/own_train_vqa.txt", "plane?no", "plane no",
+            ":3: .* is no question; lines are image:question.answer", id="no question mark",
+        ),
+        pytest.param(
+            "rsivqa", "rsivqa/own_train_vqa.txt", "picture?15", "picture?",
+            ':2: "answer" is ""', id="no answer",
+        ),
+        pytest.param(
+            "dior_rsvg", "dior_rsvg/Annotations/00001.xml", "<xmax>90", "<xmax>50",
+            r"00001.xml:14: <bndbox>: .*left < right", id="XML corners swapped",
+        ),
+        pytest.param(
+            "dior_rsvg", "dior_rsvg/train.txt", "2", "7",
+            "name object 7, but there are 3 in 2 XML files", id="too few XML files",
+        ),
+        pytest.param(
+            "dior_rsvg", "dior_rsvg/Annotations/00003.xml", "</object>", "</objekt>",
+            "00003.xml:8: not XML: mismatched tag", id="broken XML",
+        ),
+        pytest.param(
+            "rsvg", "rsvg/rsvg_test.json", "[10, 20, 30, 40]", "[110, 20, 130, 40]",
+            ":3: .*nothing of it lies in the image, 100 x 80", id="box outside",
+        ),
+        pytest.param(
+            "dota", "dota/train/labelTxt/P0001.txt", "80 60 90 60", "80 60 90 x",
+            "P0001.txt:5: 'x' is no number", id="DOTA: no number",
+        ),
+        pytest.param(
+            "dota", "dota/train/labelTxt/P0001.txt", "80 70 large-vehicle 0", "80 70",
+            "P0001.txt:5: 8 words; lines are x1 y1", id="DOTA: no label",
+        ),
+        pytest.param(
+            "voc", "voc/Annotations/horizontal/00001.xml", "<xmin>10", "<xmin>ten",
+            '00001.xml:7: <bndbox>: "xmin" is "ten"', id="VOC: no number",
+        ),
+        pytest.param(
+            "voc", "voc/Annotations/oriented/00002.xml", "<annotation>",
+            '<!DOCTYPE a [<!ENTITY b "c">]><annotation>',
+            "00002.xml:1: entities are not read", id="XML bomb",
+        ),
+        pytest.param(
+            "visdrone", "visdrone/VisDrone-own-val/annotations/0001.txt", "30,15,1", "-30,15,1",
+            "0001.txt:1: .*left < right", id="VisDrone: negative width",
+        ),
+        pytest.param(
+            "coco", "coco/instances_train2017.json", "[10, 20, 30, 15]", "[10, 20, -30, 15]",
+            ":3: .*left < right", id="COCO: negative width",
+        ),
+        pytest.param(
+            "coco", "coco/instances_train2017.json", '"category_id": 2', '"category_id": 9',
+            ":3: category 9 is not in the list", id="COCO: unknown category",
+        ),
+        pytest.param(
+            "coco", "coco/instances_train2017.json", '"image_id": 6', '"image_id": 8',
+            ":5: image 8 is not in the list", id="COCO: unknown image",
+        ),
+        pytest.param(
+            "yolo", "yolo/labels/val/0002.txt", "1 0.25", "2 0.25",
+            "0002.txt:1: class 2 has no name; there are 2", id="YOLO: unknown class",
+        ),
+        pytest.param(
+            "yolo", "yolo/labels/val/0002.txt", "0.25 0.25", "1.25 0.25",
+            "0002.txt:1: .*lies in the image, 100 x 80", id="YOLO: outside",
+        ),
+        pytest.param(
+            "nwpu_vhr10", "nwpu_vhr10/ground truth/001.txt", "(30,40)", "(5,40)",
+            "001.txt:1: .*left < right", id="VHR-10: corners swapped",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_by_file_and_line(
+    sets: Path, kind: str, name: str, old: str, new: str, says: str
+) -> None:
+    text = (sets / name).read_text("utf-8")
+    assert old in text
+    (sets / name).write_text(text.replace(old, new), "utf-8")
+
+    with pytest.raises(DataError, match=says):
+        read_splits(sets / dict(OURS)[kind], kind)
+
+
+def test_records_of_one_line_are_told_apart_by_their_number(sets: Path) -> None:
+    file = sets / "karpathy" / "dataset_own.json"
+    file.write_text(file.read_text("utf-8").replace("\n", " ").replace("quay with", "\\ud800"))
+    with pytest.raises(DataError, match=r'json:1: "raw" is .* is no character'):
+        read_splits(file, "karpathy")
+    file.write_text(file.read_text("utf-8").replace("\\ud800", "").replace('"test"', "1"))
+
+    with pytest.raises(DataError, match=r'json:1: images\[1\]: "split" is 1'):
+        read_splits(file, "karpathy")
+
+
+def pictures_of(sample: Path) -> set[str]:
+    """Names of all images that a real file mentions, or that its files are about."""
+    if sample.is_dir():
+        return {f"{file.stem}.jpg" for file in sample.iterdir()}
+    return {Path(name).name for name in NAMES.findall(sample.read_text("utf-8"))}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "captions", "boxes"),
+    [
+        ("karpathy", "sydney_captions_json/dataset_sydney_modified_4.json", 20, 0),
+        ("caption_lines", "rsicd_jsonl/textaug_valid_4.jsonl", 20, 0),
+        ("coco", "rsicd_coco_captions_json/captions_4.json", 20, 0),
+        ("coco", "ucm_captions_coco_json/ucm_3.json", 15, 0),
+        ("coco", "nwpu_vhr10_coco_json/instances_2.json", 0, 8),
+        ("coco", "hit_uav_coco_json/train_3.json", 0, 23),
+        ("voc", "hrrsd_voc_xml", 0, 4),
+        ("voc", "hit_uav_voc_xml", 0, 55),
+        ("voc", "hit_uav_rotated_xml", 0, 16),
+        ("dota", "dota_txt", 0, 89),
+        ("yolo", "yolo_txt_simd", 0, 21),
+        ("nwpu_vhr10", "nwpu_vhr10_txt", 0, 13),
+        ("capera", "capera_json/CapERA_train_6.json", 30, 0),
+    ],
+)
+def test_real_files_are_read_whole(
+    shared: Path, tmp_path: Path, kind: str, name: str, captions: int, boxes: int
+) -> None:
+    sample = shared / "data" / "formats" / name
+    Image.new("L", (2000, 2000)).save(tmp_path / "any.jpg")
+    for picture in pictures_of(sample):
+        shutil.copy(tmp_path / "any.jpg", tmp_path / picture)
+
+    found = read_splits(sample, kind, tmp_path)
+
+    assert sum(len(item.captions) for _, item in found) == captions
+    assert sum(len(item.objects) for _, item in found) == boxes
+
+
+def test_every_format_has_a_test() -> None:
+    assert {kind for kind, _ in OURS} | {
+        "lines",
+        "captions",
+        "boxes",
+        "capera",
+        "scenes",
+        "flown",
+    } == set(READERS)
