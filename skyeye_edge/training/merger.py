@@ -30,7 +30,7 @@ from skyeye_edge.training.model.checkpoint import (
 from skyeye_edge.training.model.ledger import Ledger
 from skyeye_edge.training.model.tensors import LazyTensor, Tensors, open_weights
 from skyeye_edge.training.recipe import Recipe
-from skyeye_edge.training.run_folder import TRAINED, RunFolder
+from skyeye_edge.training.run_folder import TRAINED, RunFolder, read_log
 
 log = logging.getLogger(__name__)
 
@@ -140,23 +140,30 @@ def _newest(run: RunFolder, recipe: Recipe) -> tuple[Path, list[dict[str, Any]]]
     """The newest adapters, and what each stage did for them."""
     stages: list[dict[str, Any]] = []
     newest: Path | None = None
+    finished = True
     for stage in recipe.stages:
         file = run.stage(stage.name) / TRAINED
-        done = stage.steps
-        if not file.exists():
+        done = stage.steps or _steps_of(run, stage.name)
+        finished = file.exists()
+        if not finished:
             checkpoint = run.last_checkpoint(stage.name)
             if checkpoint is None:
                 break
             file, done = checkpoint / TRAINED, int(checkpoint.name.rpartition("-")[2])
         newest = file
         stages.append({"name": stage.name, "steps": done, "batch": stage.batch * stage.accumulate})
-        if done < stage.steps:
+        if not finished:
             break
     if newest is None:
         raise InputError(f"{run.path}: nothing is saved there yet; go on with --resume")
-    if len(stages) < len(recipe.stages) or stages[-1]["steps"] < recipe.stages[-1].steps:
+    if not finished:
         log.warning("%s: the run is not finished; merging what it reached", run.path)
     return newest, stages
+
+
+def _steps_of(run: RunFolder, stage: str) -> int:
+    """Steps that a stage has, as its log says: where the recipe counts epochs."""
+    return max((line["steps"] for line in read_log(run) if line["stage"] == stage), default=0)
 
 
 def _describe(recipe: Recipe, base: CheckpointInfo, stages: list[dict[str, Any]]) -> CheckpointInfo:

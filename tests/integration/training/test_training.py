@@ -330,6 +330,24 @@ def test_a_full_disk_is_said_to_be_full(
     assert list(small_disk.iterdir()) == []
 
 
+def test_merging_what_is_half_done_says_so(
+    recipe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe.write_text(recipe.read_text().replace("steps: 8", "epochs: 4") + "save_every: 3\n")
+
+    def interrupt(event: TrainingEvent) -> None:
+        if event.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, on_event=interrupt)
+    merged = merge(tmp_path / "run", tmp_path / "merged").target
+
+    stages = json.loads((merged / "skyeye.json").read_text())["provenance"]["stages"]
+    assert [(stage["name"], stage["steps"]) for stage in stages] == [("single", 5)]
+    assert "not finished" in caplog.text
+
+
 def test_merging_does_not_touch_what_is_there(finished: Finished, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exists"):
         merge(finished.folder, tmp_path)
