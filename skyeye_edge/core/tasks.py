@@ -198,6 +198,17 @@ INSTRUCTIONS: Mapping[str, Wording] = MappingProxyType(
             identify="[identify] what object is in this location {box}",
             ask="[vqa] {question}",
         ),
+        # the same words without task identifiers, which SkyEyeGPT was compared with (4.4)
+        "minigptv2-plain": Wording(
+            caption="please describe this image?",
+            describe="please describe this image in details",
+            describe_boxes="please describe this image in details, with locations",
+            classify="which of these is this image: {names}?",
+            ground="give me the location of {phrase}",
+            detect="give me the locations of every {name}",
+            identify="what object is in this location {box}",
+            ask="{question}",
+        ),
         # GeoChat's evaluation and demo; questions carry no identifier there
         "geochat": Wording(
             caption="Describe the image in one sentence.",

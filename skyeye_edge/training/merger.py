@@ -70,7 +70,8 @@ def merge(
     trained, stages = _newest(folder, recipe)
     base = read_contents(recipe.base)
     changes, contents = _merged(base, trained, recipe)
-    contents = replace(contents, info=_describe(recipe, base.info, stages))
+    info, spec = _describe(recipe, base.info, stages), recipe.adapt(base.spec)
+    contents = replace(contents, info=info, spec=spec)
     with new_folder(target, "merge again") as draft:
         write_checkpoint(draft, contents, tell)
         terms = recipe.base / "LICENSE"

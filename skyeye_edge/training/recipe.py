@@ -12,6 +12,8 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from skyeye_edge.core.errors import InputError, needs
+from skyeye_edge.core.spec import ModelSpec
+from skyeye_edge.core.tasks import INSTRUCTIONS
 from skyeye_edge.training.data.builders.turns import Kind
 from skyeye_edge.training.data.readers import READERS
 
@@ -128,6 +130,7 @@ class Recipe:
     lora: LoraRecipe = field(default_factory=LoraRecipe)
     version: str = "1.0.0"
     commercial_use: bool = False
+    instructions: str = ""  # in whose words tasks are asked, see INSTRUCTIONS; empty: the base's
     seed: int = 42
     length: int = 512  # positions of a sample; the end of longer ones is cut
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -142,6 +145,8 @@ class Recipe:
         names = [source.name for source in self.data]
         if not self.data or not self.stages or len(set(names)) != len(names):
             raise InputError("give at least one data set and one stage, and each name once")
+        if self.instructions not in ("", *INSTRUCTIONS):
+            raise InputError(f"instructions: {_unknown(self.instructions, [*INSTRUCTIONS])}")
         if self.scored < 0:
             raise InputError("scored is a number of images, from 0 up")
         if self.sharded and self.scored:
@@ -164,6 +169,14 @@ class Recipe:
     def parts(self) -> frozenset[Part]:
         """What any of its stages trains."""
         return frozenset(part for stage in self.stages for part in stage.train)
+
+    def adapt(self, spec: ModelSpec) -> ModelSpec:
+        """What the model that comes out expects, from what the base does."""
+        if not self.instructions:
+            return spec
+        return dataclasses.replace(
+            spec, prompt=dataclasses.replace(spec.prompt, instructions=self.instructions)
+        )
 
 
 def read_recipe(path: str | Path, folder: Path | None = None) -> Recipe:

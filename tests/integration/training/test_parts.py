@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.prompt import build_prompt
+from skyeye_edge.core.tasks import Caption
 from skyeye_edge.training import SkyEyeModel, TrainingEvent, merge, train
 from skyeye_edge.training.experts import ExpertLinear
 from skyeye_edge.training.lora import add_adapters, trained_tensors
@@ -127,6 +129,16 @@ def test_experts_differ_by_token_once_the_router_is_trained(write: Write) -> Non
     shares = [value for name, value in trained.items() if name.endswith("lora_shares")]
     assert all(float(each.sum()) == pytest.approx(1) for each in shares)
     assert any(float(each.max()) > 0.5001 for each in shares)
+
+
+def test_a_model_trained_without_identifiers_is_asked_without(write: Write, tmp_path: Path) -> None:
+    recipe = write("[lora]")
+    recipe.write_text(recipe.read_text() + "instructions: minigptv2-plain\n")
+
+    merged = SkyEyeModel.from_checkpoint(merge(train(recipe), tmp_path / "merged").target)
+
+    prompt = build_prompt([(Caption(), None)], [(9, 9)], merged.spec)
+    assert "[caption]" not in str(prompt) and "please describe" in str(prompt)
 
 
 def test_adapters_and_whole_decoder_are_not_trained_at_once(write: Write) -> None:

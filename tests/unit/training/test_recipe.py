@@ -137,6 +137,9 @@ def test_the_packaged_tiny_recipe_has_two_stages_of_which_only_the_second_conver
             "path: own/annotations.jsonl", "split: val", "'path' is missing", id="no file"
         ),
         pytest.param("run: run", "lora: {rank: 0}\nrun: run", "lora: rank must be", id="rank 0"),
+        pytest.param(
+            "run: run", "instructions: lava\nrun: run", "did you mean 'llava'?", id="instructions"
+        ),
         pytest.param("run: run", "run: [", "recipe.yaml:5: not YAML", id="no YAML"),
         pytest.param("stages:\n", "stages: 3\nx:\n", "'x' is not known", id="unknown first"),
     ],
