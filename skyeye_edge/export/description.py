@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.core.manifest import MANIFEST_NAME, FileEntry, Manifest
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.export.language import language_file_name
@@ -35,12 +35,14 @@ def describe(
     types: Sequence[str],
 ) -> Manifest:
     """The manifest of what lies in `folder` now."""
+    with needs("export"):
+        from skyeye_edge.training.model.checkpoint import read_description
     return Manifest(
         name=info.name,
         version=info.version,
         created=created(info.created),
         commercial_use=info.commercial_use,
-        architecture={"vision": "eva", "aligner": "linear", "language": "llama"},
+        architecture=read_description(checkpoint)["architecture"],
         spec=spec,
         vocabulary=read_sizes(checkpoint / "llm").vocabulary,
         vision_variants={variant: vision_file_name(variant) for variant in visions},

@@ -28,8 +28,7 @@ def add_adapters(
     Raises:
         InputError: the decoder has no such layers.
     """
-    for block in model.vision.blocks:
-        block.drop_path = 0.0
+    model.vision.keep_all_paths()
     try:
         if "lora" in parts:
             _adapt_decoder(model, recipe)

@@ -3,7 +3,7 @@
 checkpoint/
   skyeye.json            sizes, specification, licences, provenance
   vision.safetensors     vision tower and `ln_vision`
-  aligner.safetensors    `llama_proj`
+  aligner.safetensors    `llama_proj`, or what else joins the tower to the language model
   llm/                   a plain Hugging Face folder with `tokenizer.model`
 """
 
@@ -66,6 +66,7 @@ class CheckpointContents:
     architecture: Mapping[str, str] = field(
         default_factory=lambda: {"vision": "eva", "aligner": "linear", "language": "llama"}
     )
+    aligner_config: Mapping[str, Any] = field(default_factory=dict)  # what is not the default
 
     @property
     def size_bytes(self) -> int:
@@ -100,6 +101,7 @@ def write_checkpoint(folder: Path, contents: CheckpointContents, tell: Written) 
         **asdict(contents.info),
         "architecture": dict(contents.architecture),
         "vision_config": dict(contents.vision_config),
+        "aligner_config": dict(contents.aligner_config),
         "spec": contents.spec.to_json(),
     }
     _write_json(folder / DESCRIPTION, values)
@@ -124,6 +126,7 @@ def read_contents(folder: Path) -> CheckpointContents:
             language_config=language_config,
             tokenizer=folder / LANGUAGE / "tokenizer.model",
             architecture=values["architecture"],
+            aligner_config=values.get("aligner_config", {}),
         )
     except (KeyError, TypeError, ValueError, OSError, InputError) as error:
         raise CheckpointError(

@@ -7,6 +7,7 @@ layer scale, no relative positions, no final norm.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -106,6 +107,8 @@ class PatchEmbed(nn.Module):
 class EvaVit(nn.Module):
     """The vision tower."""
 
+    kind: ClassVar[str] = "eva"
+
     def __init__(self, config: EvaConfig) -> None:
         super().__init__()
         self.config = config
@@ -129,3 +132,13 @@ class EvaVit(nn.Module):
         for block in self.blocks:
             x = block(x)
         return x
+
+    def closing_norm(self) -> nn.Module:
+        """What the features go through before the aligner: `ln_vision`, over all tokens."""
+        return nn.LayerNorm(self.config.width)  # eps 1e-5
+
+    def keep_all_paths(self) -> None:
+        """Drop no paths any more: frozen, it had better show what it shows at run time."""
+        for block in self.blocks:
+            assert isinstance(block, EvaBlock)
+            block.drop_path = 0.0

@@ -1,4 +1,4 @@
-"""The SkyEyeGPT architecture in PyTorch, from a checkpoint folder and back into one."""
+"""The architecture in PyTorch, from a checkpoint folder and back into one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from skyeye_edge.core.errors import CheckpointError, InputError
 from skyeye_edge.core.spec import ModelSpec
-from skyeye_edge.training.model.aligner import JOINED, Aligner
+from skyeye_edge.training.model.aligner import AlignerConfig, build_aligner
 from skyeye_edge.training.model.checkpoint import (
     ALIGNER,
     LANGUAGE,
@@ -24,9 +24,11 @@ from skyeye_edge.training.model.checkpoint import (
     read_description,
     write_checkpoint,
 )
-from skyeye_edge.training.model.eva import EvaConfig, EvaVit
 from skyeye_edge.training.model.tensors import LazyTensor, as_dtype, lazy
+from skyeye_edge.training.model.towers import Tower, TowerConfig, build_tower
 from skyeye_edge.training.quiet import quiet
+
+_MINIGPTV2 = AlignerConfig()
 
 
 class SkyEyeModel(nn.Module):
@@ -40,32 +42,44 @@ class SkyEyeModel(nn.Module):
 
     def __init__(
         self,
-        vision: EvaVit,
+        vision: Tower,
         language_model: PreTrainedModel,
         spec: ModelSpec,
         info: CheckpointInfo,
         tokenizer_file: Path,
+        aligner: AlignerConfig = _MINIGPTV2,
     ) -> None:
         super().__init__()
         width = int(language_model.config.hidden_size)
-        _check_sizes(vision.config, width, spec)
+        _check_sizes(vision.config, aligner, width, spec)
         self.vision = vision
-        self.ln_vision = nn.LayerNorm(vision.config.width)  # eps 1e-5, over the class token too
-        self.aligner = Aligner(vision.config.width, width)
+        self.ln_vision = vision.closing_norm()
+        self.aligner = build_aligner(vision.config.width, width, aligner)
         self.language_model = language_model
         self.spec = spec
         self.info = info
         self.tokenizer_file = tokenizer_file
 
+    @property
+    def architecture(self) -> dict[str, str]:
+        """The kinds of its parts, as `skyeye.json` names them."""
+        aligner = self.aligner.config.kind
+        return {"vision": self.vision.kind, "aligner": aligner, "language": "llama"}
+
+    @property
+    def _aligner_config(self) -> dict[str, object]:
+        return {key: value for key, value in asdict(self.aligner.config).items() if key != "kind"}
+
     def encode_image(self, pixel_values: Tensor) -> Tensor:
         """(B, 3, S, S) normalised pixels to (B, N, D) visual tokens.
 
-        Source: MiniGPT-v2, minigpt_v2.py: norm over all tokens, class token dropped, four joined.
+        Source: MiniGPT-v2, minigpt_v2.py: norm over all tokens, class token dropped, four joined;
+            LLaVA, clip_encoder.py: no norm, class token dropped, none joined.
         """
         return self.aligner(self.patch_features(pixel_values))
 
     def patch_features(self, pixel_values: Tensor, kept: Tensor | None = None) -> Tensor:
-        """(B, 3, S, S) to (B, P, vision width): normalised patch features, class token dropped.
+        """(B, 3, S, S) to (B, P, vision width): the tower's features, class token dropped.
 
         With `kept` (B, K) only those patches are looked at, and returned in that order.
         """
@@ -121,7 +135,9 @@ class SkyEyeModel(nn.Module):
         values = read_description(folder)
         try:
             spec = ModelSpec.from_json(values["spec"])
-            config = EvaConfig(**values["vision_config"])
+            architecture = values["architecture"]
+            vision = build_tower(architecture["vision"], values["vision_config"])
+            aligner = AlignerConfig(architecture["aligner"], **values.get("aligner_config", {}))
             with quiet():
                 language_model = AutoModelForCausalLM.from_pretrained(
                     folder / LANGUAGE, dtype=torch.float32, attn_implementation=attention
@@ -131,7 +147,8 @@ class SkyEyeModel(nn.Module):
             }
             known |= {key: tuple(known.get(key, ())) for key in ("tasks", "licences")}
             tokenizer = folder / LANGUAGE / "tokenizer.model"
-            model = cls(EvaVit(config), language_model, spec, CheckpointInfo(**known), tokenizer)
+            info = CheckpointInfo(**known)
+            model = cls(vision, language_model, spec, info, tokenizer, aligner)
             model._load_part(folder / VISION, ("vision.", "ln_vision."))
             model._load_part(folder / ALIGNER, ("aligner.",))
         except (KeyError, TypeError, ValueError, OSError, InputError, SafetensorError) as error:
@@ -173,6 +190,8 @@ class SkyEyeModel(nn.Module):
             language=self._language_weights(dtype),
             language_config=self._language_config(dtype),
             tokenizer=self.tokenizer_file,
+            architecture=self.architecture,
+            aligner_config=self._aligner_config,
         )
         write_checkpoint(Path(folder), contents, lambda done, total: None)
         return Path(folder)
@@ -200,19 +219,13 @@ class SkyEyeModel(nn.Module):
         return {**values, "architectures": [type(self.language_model).__name__], "dtype": number}
 
 
-def _check_sizes(config: EvaConfig, language_width: int, spec: ModelSpec) -> None:
-    if config.grid % JOINED:
+def _check_sizes(
+    config: TowerConfig, aligner: AlignerConfig, language_width: int, spec: ModelSpec
+) -> None:
+    made = (config.image_size, aligner.tokens(config.grid), language_width)
+    said = (spec.vision.image_size, spec.vision.tokens, spec.vision.width)
+    if said != made:
         raise CheckpointError(
-            f"a grid of {config.grid} patches a row: must be a multiple of {JOINED}, "
-            "or joined patches would cross rows"
-        )
-    tokens = config.grid**2 // JOINED
-    if (spec.vision.image_size, spec.vision.tokens, spec.vision.width) != (
-        config.image_size,
-        tokens,
-        language_width,
-    ):
-        raise CheckpointError(
-            f"specification says {spec.vision.image_size} px, {spec.vision.tokens} tokens of "
-            f"{spec.vision.width}; the weights make {config.image_size}, {tokens}, {language_width}"
+            f"specification says {said[0]} px, {said[1]} tokens of {said[2]}; the weights make "
+            f"{made[0]}, {made[1]}, {made[2]}"
         )
