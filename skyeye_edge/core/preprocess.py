@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from skyeye_edge.core.spec import PreprocessSpec, VisionSpec
+from skyeye_edge.core.spec import PreprocessSpec, Resize, VisionSpec
 
+_GAPS: Mapping[Resize, float | None] = {"pillow-bicubic": None, "pillow-bicubic-reduced": 1.5}
 Pixels = npt.NDArray[np.float32]
 VisualTokens = npt.NDArray[np.float32]
 
@@ -33,7 +34,7 @@ def preprocess(rgb: npt.NDArray[np.uint8], spec: VisionSpec) -> Pixels:
 
 def _stretched(image: Image.Image, side: int, spec: PreprocessSpec) -> Image.Image:
     """Straight to a square, aspect ratio ignored (MiniGPT-v2, blip_processors.py)."""
-    return image.resize((side, side), Image.Resampling.BICUBIC)
+    return _resized(image, (side, side), spec)
 
 
 def _padded(image: Image.Image, side: int, spec: PreprocessSpec) -> Image.Image:
@@ -42,7 +43,7 @@ def _padded(image: Image.Image, side: int, spec: PreprocessSpec) -> Image.Image:
     whole = max(image.size)
     square = Image.new("RGB", (whole, whole), colour)
     square.paste(image, ((whole - image.width) // 2, (whole - image.height) // 2))
-    return square.resize((side, side), Image.Resampling.BICUBIC)
+    return _resized(square, (side, side), spec)
 
 
 def _cropped(image: Image.Image, side: int, spec: PreprocessSpec) -> Image.Image:
@@ -50,8 +51,12 @@ def _cropped(image: Image.Image, side: int, spec: PreprocessSpec) -> Image.Image
     short = min(image.size)
     width, height = (int(side * edge / short) for edge in image.size)
     left, top = (width - side) // 2, (height - side) // 2
-    small = image.resize((width, height), Image.Resampling.BICUBIC)
+    small = _resized(image, (width, height), spec)
     return small.crop((left, top, left + side, top + side))
+
+
+def _resized(image: Image.Image, size: tuple[int, int], spec: PreprocessSpec) -> Image.Image:
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=_GAPS[spec.resize])
 
 
 FITS: Mapping[str, Callable[[Image.Image, int, PreprocessSpec], Image.Image]] = MappingProxyType(

@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from skyeye_edge.core.boxes import BoxSpec
-from skyeye_edge.core.spec import ModelSpec, VisionSpec
+from skyeye_edge.core.spec import ModelSpec, PreprocessSpec, VisionSpec
 from skyeye_edge.training.data.collate import Tokenizer
 from skyeye_edge.training.model.aligner import JOINED
 from skyeye_edge.training.model.checkpoint import CheckpointInfo
@@ -20,6 +20,7 @@ VOCABULARY = 2048
 BINS = 100
 ABSENT = "not in the image"
 TOWER = EvaConfig(image_size=192, patch=16, width=256, depth=8, heads=4, mlp=1024, drop_path=0.1)
+REDUCED = PreprocessSpec(resize="pillow-bicubic-reduced")
 TASKS = ("caption", "describe", "classify", "ground", "identify", "ask")
 
 
@@ -49,7 +50,7 @@ def build_model(tokenizer_file: Path, seed: int, tower: EvaConfig = TOWER) -> Sk
     vision = EvaVit(tower)
     initialise_tower(vision, torch.Generator().manual_seed(seed))
     spec = ModelSpec(
-        vision=VisionSpec(tower.image_size, tower.grid**2 // JOINED, 256),
+        vision=VisionSpec(tower.image_size, tower.grid**2 // JOINED, 256, REDUCED),
         boxes=BoxSpec(bins=BINS, labels="rounded", absent=ABSENT, min_size=1),
         frames=1,
     )

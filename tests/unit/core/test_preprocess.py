@@ -16,6 +16,7 @@ from skyeye_edge.core.preprocess import normalise, preprocess
 from skyeye_edge.core.spec import PreprocessSpec, VisionSpec
 
 RGB = npt.NDArray[np.uint8]
+REDUCED = PreprocessSpec(resize="pillow-bicubic-reduced")
 
 
 def picture(width: int, height: int, seed: int = 0) -> RGB:
@@ -32,6 +33,18 @@ def test_pixel_values_equal_those_of_the_published_processor(shared: Path) -> No
 
     assert pixels.shape == expected.shape
     assert np.abs(pixels - expected).max() <= 1e-6
+
+
+def test_reducing_first_changes_large_frames_little_and_small_ones_not_at_all(
+    shared: Path,
+) -> None:
+    plain, reduced = VisionSpec(192, 36, 8), VisionSpec(192, 36, 8, REDUCED)
+    for file in sorted((shared / "data" / "drone" / "images").iterdir())[:5]:
+        seen = Image.open(file).convert("RGB")
+        large, small = (np.asarray(seen.resize(size)) for size in ((1280, 720), (256, 256)))
+        away = 255 * 0.27 * np.abs(preprocess(large, reduced) - preprocess(large, plain))  # levels
+        assert 0 < away.mean() < 1
+        assert np.array_equal(preprocess(small, reduced), preprocess(small, plain))
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.sampled_from(["stretch", "pad", "crop"]))
