@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +19,7 @@ from skyeye_edge.training.model.adapters import (
     take_adapters,
     take_experts,
 )
+from skyeye_edge.training.model.alignment import JOINED, AlignerConfig
 from skyeye_edge.training.model.checkpoint import (
     CheckpointContents,
     CheckpointInfo,
@@ -70,8 +72,9 @@ def merge(
     trained, stages = _newest(folder, recipe)
     base = read_contents(recipe.base)
     changes, contents = _merged(base, trained, recipe)
-    info, spec = _describe(recipe, base.info, stages), recipe.adapt(base.spec)
-    contents = replace(contents, info=info, spec=spec)
+    patches = base.spec.vision.tokens * int(base.aligner_config.get("joined", JOINED))
+    spec = recipe.adapt(base.spec, math.isqrt(patches))
+    contents = replace(contents, info=_describe(recipe, base.info, stages), spec=spec)
     with new_folder(target, "merge again") as draft:
         write_checkpoint(draft, contents, tell)
         terms = recipe.base / "LICENSE"
@@ -99,11 +102,26 @@ def _merged(
     contents = replace(
         base,
         vision=_changed(ledger, base.vision, {}, ""),
-        aligner=_changed(ledger, base.aligner, aligner, ""),
+        aligner={} if recipe.aligner else _changed(ledger, base.aligner, aligner, ""),
         language=_changed(ledger, base.language, language, _LANGUAGE),
     )
+    if recipe.aligner:
+        contents = _renewed(contents, ledger, recipe.aligner)
     ledger.close("The recipe's base is not the one that was trained")
     return language | aligner, contents
+
+
+def _renewed(
+    contents: CheckpointContents, ledger: Ledger, config: AlignerConfig
+) -> CheckpointContents:
+    """With the aligner that the run made, which may have other tensors than the base's."""
+    names = [name for name in ledger.names if name.startswith("aligner.")]
+    return replace(
+        contents,
+        aligner={name: ledger.take(name, ledger.shape(name)) for name in names},
+        architecture={**contents.architecture, "aligner": config.kind},
+        aligner_config={"joined": config.joined, "layers": config.layers},
+    )
 
 
 def _changed(

@@ -16,6 +16,7 @@ from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.core.tasks import INSTRUCTIONS
 from skyeye_edge.training.data.builders.turns import Kind
 from skyeye_edge.training.data.readers import READERS
+from skyeye_edge.training.model.alignment import AlignerConfig
 
 Part = Literal["lora", "aligner", "decoder", "encoder"]  # of the model, that a stage may train
 DRAWN = ("synthetic", "recalled")  # formats without a file: pictures that the package draws
@@ -128,6 +129,7 @@ class Recipe:
     data: tuple[DataRecipe, ...]
     stages: tuple[StageRecipe, ...]
     lora: LoraRecipe = field(default_factory=LoraRecipe)
+    aligner: AlignerConfig | None = None  # a fresh one instead of the base's
     version: str = "1.0.0"
     commercial_use: bool = False
     instructions: str = ""  # in whose words tasks are asked, see INSTRUCTIONS; empty: the base's
@@ -151,6 +153,8 @@ class Recipe:
             raise InputError("scored is a number of images, from 0 up")
         if self.sharded and self.scored:
             raise InputError("scored must be 0 where sharded is true: no process has a whole model")
+        if self.aligner and ("aligner" not in self.parts or self.lora.aligner):
+            raise InputError("a fresh aligner has to be trained, and whole: train: [aligner, ...]")
         if len({stage.name for stage in self.stages}) != len(self.stages):
             raise InputError("two stages have the same name")
         for stage in self.stages:
@@ -170,13 +174,15 @@ class Recipe:
         """What any of its stages trains."""
         return frozenset(part for stage in self.stages for part in stage.train)
 
-    def adapt(self, spec: ModelSpec) -> ModelSpec:
-        """What the model that comes out expects, from what the base does."""
-        if not self.instructions:
-            return spec
-        return dataclasses.replace(
-            spec, prompt=dataclasses.replace(spec.prompt, instructions=self.instructions)
-        )
+    def adapt(self, spec: ModelSpec, grid: int) -> ModelSpec:
+        """What the model that comes out expects, from what a base of grid x grid patches does."""
+        if self.instructions:
+            prompt = dataclasses.replace(spec.prompt, instructions=self.instructions)
+            spec = dataclasses.replace(spec, prompt=prompt)
+        if self.aligner:
+            vision = dataclasses.replace(spec.vision, tokens=self.aligner.tokens(grid))
+            spec = dataclasses.replace(spec, vision=vision)
+        return spec
 
 
 def read_recipe(path: str | Path, folder: Path | None = None) -> Recipe:

@@ -104,7 +104,9 @@ def train(
     with quiet(), _threads(recipe.threads):
         set_seed(recipe.seed)
         model = SkyEyeModel.from_checkpoint(recipe.base)
-        model.spec = recipe.adapt(model.spec)
+        model.spec = recipe.adapt(model.spec, model.vision.config.grid)
+        if recipe.aligner:
+            model.renew_aligner(recipe.aligner)
         add_adapters(model, recipe.lora, recipe.parts)
         first = _process()[0] == 0
         run = open_run(recipe_path, recipe, resume=resume) if first else RunFolder(recipe.run)

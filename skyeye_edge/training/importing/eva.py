@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skyeye_edge.core.errors import CheckpointError, InputError
-from skyeye_edge.training.model.aligner import JOINED
+from skyeye_edge.training.model.alignment import JOINED
 from skyeye_edge.training.model.eva import EvaConfig
 from skyeye_edge.training.model.ledger import Ledger
 from skyeye_edge.training.model.tensors import LazyTensor, lazy

@@ -16,7 +16,7 @@ from skyeye_edge.core.spec import ModelSpec, PromptSpec, VisionSpec
 from skyeye_edge.training.importing.eva import take_eva, take_norm
 from skyeye_edge.training.importing.language import Language, read_language
 from skyeye_edge.training.model.adapters import Adapter, merged, take_adapters
-from skyeye_edge.training.model.aligner import JOINED
+from skyeye_edge.training.model.alignment import JOINED
 from skyeye_edge.training.model.checkpoint import (
     CheckpointContents,
     CheckpointInfo,

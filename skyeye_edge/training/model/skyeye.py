@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from skyeye_edge.core.errors import CheckpointError, InputError
 from skyeye_edge.core.spec import ModelSpec
-from skyeye_edge.training.model.aligner import AlignerConfig, build_aligner
+from skyeye_edge.training.model.aligner import build_aligner
+from skyeye_edge.training.model.alignment import AlignerConfig
 from skyeye_edge.training.model.checkpoint import (
     ALIGNER,
     LANGUAGE,
@@ -54,11 +55,16 @@ class SkyEyeModel(nn.Module):
         _check_sizes(vision.config, aligner, width, spec)
         self.vision = vision
         self.ln_vision = vision.closing_norm()
-        self.aligner = build_aligner(vision.config.width, width, aligner)
+        self.aligner = build_aligner(vision.config.width, width, aligner, vision.config.grid)
         self.language_model = language_model
         self.spec = spec
         self.info = info
         self.tokenizer_file = tokenizer_file
+
+    def renew_aligner(self, config: AlignerConfig) -> None:
+        """Exchange the aligner for a fresh one, perhaps of another kind; `spec` stays as it is."""
+        tower, width = self.vision.config, int(self.language_model.config.hidden_size)
+        self.aligner = build_aligner(tower.width, width, config, tower.grid)
 
     @property
     def architecture(self) -> dict[str, str]:

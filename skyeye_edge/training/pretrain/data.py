@@ -37,7 +37,7 @@ from skyeye_edge.training.data.views.augment import (
     view_of,
 )
 from skyeye_edge.training.data.views.collage import Cuttings, mosaic
-from skyeye_edge.training.model.aligner import JOINED
+from skyeye_edge.training.model.alignment import JOINED
 
 LONGEST = 144  # positions of a packed row: more questions are left out
 WHOLE = 0.4  # share of boxed pictures that are seen whole

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skyeye_edge.training.model.aligner import JOINED
+from skyeye_edge.training.model.alignment import JOINED
 from skyeye_edge.training.pretrain.data import Targets
 
 BOX_VALUES = 8  # four corners in the image, four distances from the cell's centre

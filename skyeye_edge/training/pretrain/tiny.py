@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.spec import ModelSpec, PreprocessSpec, VisionSpec
 from skyeye_edge.training.data.collate import Tokenizer
-from skyeye_edge.training.model.aligner import JOINED
+from skyeye_edge.training.model.alignment import JOINED
 from skyeye_edge.training.model.checkpoint import CheckpointInfo
 from skyeye_edge.training.model.eva import EvaConfig, EvaVit
 from skyeye_edge.training.model.skyeye import SkyEyeModel

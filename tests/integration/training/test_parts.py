@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.prompt import build_prompt
 from skyeye_edge.core.tasks import Caption
-from skyeye_edge.training import SkyEyeModel, TrainingEvent, merge, train
+from skyeye_edge.training import CheckpointPredictor, SkyEyeModel, TrainingEvent, merge, train
 from skyeye_edge.training.experts import ExpertLinear
 from skyeye_edge.training.lora import add_adapters, trained_tensors
 from skyeye_edge.training.merger import TOLERANCE
@@ -139,6 +140,33 @@ def test_a_model_trained_without_identifiers_is_asked_without(write: Write, tmp_
 
     prompt = build_prompt([(Caption(), None)], [(9, 9)], merged.spec)
     assert "[caption]" not in str(prompt) and "please describe" in str(prompt)
+
+
+@pytest.mark.parametrize(
+    ("aligner", "tokens"),
+    [("{kind: mlp, layers: 2}", 4), ("{kind: qformer, layers: 1, joined: 2}", 8)],
+)
+def test_a_run_may_put_in_a_fresh_aligner_of_another_kind(
+    write: Write, tmp_path: Path, aligner: str, tokens: int
+) -> None:
+    recipe = write("[lora, aligner]")
+    recipe.write_text(recipe.read_text() + f"aligner: {aligner}\n")
+
+    merged = merge(train(recipe), tmp_path / "merged").target
+
+    model = SkyEyeModel.from_checkpoint(merged)
+    assert model.spec.vision.tokens == tokens
+    assert f"{{kind: {model.aligner.config.kind}" in aligner
+    (answer,) = CheckpointPredictor(model).run(np.zeros((9, 9, 3), np.uint8), [Caption()])
+    assert answer.outcome in ("text", "cut")
+
+
+def test_a_fresh_aligner_that_is_not_trained_is_refused(write: Write) -> None:
+    recipe = write("[lora]")
+    recipe.write_text(recipe.read_text() + "aligner: {kind: mlp, layers: 2}\n")
+
+    with pytest.raises(InputError, match="fresh aligner has to be trained"):
+        train(recipe)
 
 
 def test_adapters_and_whole_decoder_are_not_trained_at_once(write: Write) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from skyeye_edge.export.vision import (
     strip,
     write_onnx,
 )
+from skyeye_edge.training.model.alignment import AlignerConfig
 from skyeye_edge.training.model.skyeye import SkyEyeModel
 
 
@@ -50,6 +52,22 @@ def test_fp32_equals_pytorch_for_any_batch(
 
     assert found.shape == (batch, 4, 256)
     assert np.abs(found - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "config", [AlignerConfig("mlp", 2, 3), AlignerConfig("qformer", 4, 2)], ids=str
+)
+def test_every_aligner_is_exported(
+    random_model: SkyEyeModel, pixels: torch.Tensor, tmp_path: Path, config: AlignerConfig
+) -> None:
+    model = copy.deepcopy(random_model)
+    model.renew_aligner(config)
+    with torch.no_grad():
+        expected = model.eval().encode_image(pixels[:1]).numpy()
+
+    paths = export_vision(model, ("fp32",), tmp_path, tmp_path)
+
+    assert np.abs(run(paths["fp32"], pixels[:1]) - expected).max() < 1e-4
 
 
 @pytest.mark.parametrize(("variant", "limit"), [("fp16", 0.005), ("int8", 0.05)])

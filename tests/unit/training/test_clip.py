@@ -10,7 +10,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from skyeye_edge.core.errors import InputError  # noqa: E402
-from skyeye_edge.training.model.aligner import AlignerConfig, build_aligner  # noqa: E402
+from skyeye_edge.training.model.aligner import build_aligner  # noqa: E402
+from skyeye_edge.training.model.alignment import AlignerConfig  # noqa: E402
 from skyeye_edge.training.model.clip import ClipConfig, ClipVit  # noqa: E402
 
 
@@ -66,7 +67,7 @@ def test_a_tower_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
 
 @torch.inference_mode()
 def test_llavas_projector_is_two_layers_with_the_exact_gelu_between() -> None:
-    aligner = build_aligner(6, 10, AlignerConfig("mlp", 1, 2))
+    aligner = build_aligner(6, 10, AlignerConfig("mlp", 1, 2), 5)
     patches = torch.randn(2, 5, 6)
 
     found = aligner(patches)
@@ -76,12 +77,26 @@ def test_llavas_projector_is_two_layers_with_the_exact_gelu_between() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "joined", "layers"),
-    [("qformer", 1, 1), ("mlp", 0, 2), ("mlp", 1, 0), ("linear", 4, 2)],
+    "values",
+    [("glue", 1, 1), ("mlp", 0, 2), ("mlp", 1, 0), ("linear", 4, 2), ("none", 4, 1)],
+    ids=str,
 )
-def test_an_aligner_that_cannot_be_is_refused(kind: str, joined: int, layers: int) -> None:
+def test_an_aligner_that_cannot_be_is_refused(values: tuple[Any, int, int]) -> None:
     with pytest.raises(InputError, match="aligner"):
-        build_aligner(6, 10, AlignerConfig(kind, joined, layers))
+        build_aligner(6, 10, AlignerConfig(*values), 8)
+
+
+def test_a_qformers_tokens_see_every_patch() -> None:
+    torch.manual_seed(0)
+    aligner = build_aligner(48, 10, AlignerConfig("qformer", 4, 2), 4).eval()
+    patches = torch.randn(1, 16, 48, requires_grad=True)
+
+    tokens = aligner(patches)
+
+    assert tokens.shape == (1, 4, 10)
+    for token in tokens[0]:
+        (seen,) = torch.autograd.grad(token.sum(), patches, retain_graph=True)
+        assert (seen.abs().sum(-1) > 0).all()
 
 
 def test_joined_patches_never_cross_rows() -> None:
