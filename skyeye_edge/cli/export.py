@@ -49,6 +49,13 @@ def add_parser(commands: Commands) -> None:
         "if there is one): scores of boxes and the operating point are fitted on them",
     )
     parser.add_argument(
+        "--parity",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="measure agreement with the checkpoint, which needs all of it in memory in float32; "
+        "auto: where it fits",
+    )
+    parser.add_argument(
         "--replace", action="store_true", help="put it in the place of an existing bundle"
     )
     parser.set_defaults(run=run)
@@ -71,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         vision=args.vision,
         language=args.language,
         replace=args.replace,
+        parity=args.parity,
         labelled=labelled,
         tell=(lambda text: None) if args.quiet else (lambda text: print(text, file=sys.stderr)),
     )
@@ -78,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     for file in report.files:
         print(f"{file.name:<24} {file.size_bytes:>13,} bytes  {file.content}")
-    print(f"{'vision':<8}{'language':<10}{'answers':>8}{'equal':>8}{'ties':>6}  largest difference")
+    if report.parity:
+        title = f"{'vision':<8}{'language':<10}{'answers':>8}{'equal':>8}{'ties':>6}"
+        print(f"{title}  largest difference")
     for row in report.parity:
         print(
             f"{row.vision:<8}{row.language:<10}{row.answers:>8}{row.equal:>8}{len(row.ties):>6}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from skyeye_edge.core.bundle import Bundle
 from skyeye_edge.core.errors import BundleError
 from skyeye_edge.core.gguf_header import read_gguf_header
 
 LARGE_GGUF = 256 * 2**20  # bytes
+_MEMORY_FACTS = Path("/proc/meminfo")
 _KV_ENTRY_BYTES = 2  # float16, which the runtime keeps unless it is strict
 
 
@@ -63,3 +66,15 @@ def _kv_bytes_per_token(bundle: Bundle, language: str) -> int:
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise BundleError(f"{gguf}: its header lacks a size ({error}); export it again") from error
     return 2 * layers * kv_heads * head_width * _KV_ENTRY_BYTES
+
+
+def free_memory() -> int:
+    """Bytes that a program may take without others being pushed out, as Linux estimates them."""
+    try:
+        for line in _MEMORY_FACTS.read_text("ascii").splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return 1024 * int(value.split()[0])
+    except OSError:
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from skyeye_edge.core.errors import needs
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.manifest import MANIFEST_NAME, Manifest, write_manifest
+from skyeye_edge.core.memory import free_memory
 from skyeye_edge.core.scores import ScoreSpec
+from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.evaluation import CalibrationReport, GroundItem
 from skyeye_edge.export.calibration import calibrate
 from skyeye_edge.export.description import describe
@@ -29,8 +32,9 @@ from skyeye_edge.export.staging import staged
 from skyeye_edge.export.vision import check_vision_variants, export_vision
 
 if TYPE_CHECKING:
-    from skyeye_edge.training.model.skyeye import SkyEyeModel
+    from skyeye_edge.training.model.checkpoint import CheckpointContents
 
+Parity = Literal["auto", "always", "never"]
 log = logging.getLogger(__name__)
 
 PARITY_NAME = "parity.json"
@@ -64,6 +68,7 @@ def export_bundle(
     vision: Sequence[str] = ("int8",),
     language: Sequence[str] = ("Q8_0",),
     replace: bool = False,
+    parity: Parity = "auto",
     frames: Sequence[Frame] | None = None,
     labelled: Sequence[GroundItem] | None = None,
     tell: Callable[[str], None] = log.info,
@@ -79,6 +84,8 @@ def export_bundle(
         vision: variants, of fp32, fp16 and int8.
         language: GGUF types by libllama's names, such as Q8_0, F16, Q4_K_M or F32.
         replace: exchange a bundle that stands at `target`.
+        parity: measure agreement, which needs the whole checkpoint in float32: `always`, `never`,
+            or `auto`, where that fits into the memory that is free.
         frames: what parity is measured on; without them, 16 of the packaged demo clip.
         labelled: images with boxes, not trained on, to fit the scores of boxes and the operating
             point on; without them, the bundle says about scores what the checkpoint says.
@@ -94,43 +101,73 @@ def export_bundle(
     checkpoint, target = Path(checkpoint), Path(target)
     visions, types = check_vision_variants(vision), check_language_variants(language)
     with needs("export"):
-        from skyeye_edge.training.model.skyeye import SkyEyeModel
+        from skyeye_edge.training.model.checkpoint import read_contents
     with staged(target, replace=replace) as folder:
         tell(f"reading {checkpoint}")
-        model = SkyEyeModel.from_checkpoint(checkpoint)
-        frames = read_demo_frames() if frames is None else frames
-        warnings = _write_weights(model, checkpoint, folder, visions, types, tell)
+        contents = read_contents(checkpoint)
+        warnings = _write_weights(contents, checkpoint, folder, visions, types, tell)
         for name in COPIED:
             if (checkpoint / name).is_file():
                 shutil.copyfile(checkpoint / name, folder / name)
-        manifest = partial(_manifest, model, checkpoint, folder, visions, types)
+        manifest = partial(_manifest, checkpoint, folder, visions, types)
         calibration = None
         if labelled is not None:
-            scores, calibration = calibrate(folder, manifest(), labelled, tell)
-            _take_scores(model, scores, calibration)
-        write_manifest(manifest(), folder / MANIFEST_NAME)  # a draft, for the runtime to open
-        rows = _measure(model, folder, frames, visions, types, tell)
-        write_manifest(manifest(), folder / MANIFEST_NAME)
+            scores, calibration = calibrate(folder, manifest(contents), labelled, tell)
+            contents = _with_scores(contents, scores, calibration)
+        write_manifest(manifest(contents), folder / MANIFEST_NAME)  # for the runtime to open
+        rows: tuple[ParityRow, ...] = ()
+        if is_measured(parity, contents, tell):
+            frames = read_demo_frames() if frames is None else frames
+            rows = _measure(checkpoint, contents.spec, folder, frames, visions, types, tell)
+        write_manifest(manifest(contents), folder / MANIFEST_NAME)
         files = tuple(_listed(path) for path in sorted(folder.iterdir()))
     tell(f"written: {target}")
     return ExportReport(target, files, rows, (*warnings, *_disagreements(rows)), calibration)
 
 
 def _manifest(
-    model: SkyEyeModel, checkpoint: Path, folder: Path, visions: Sequence[str], types: Sequence[str]
+    checkpoint: Path,
+    folder: Path,
+    visions: Sequence[str],
+    types: Sequence[str],
+    contents: CheckpointContents,
 ) -> Manifest:
-    return describe(model.info, model.spec, checkpoint, folder, visions, types)
+    return describe(contents.info, contents.spec, checkpoint, folder, visions, types)
 
 
-def _take_scores(model: SkyEyeModel, scores: ScoreSpec, report: CalibrationReport) -> None:
-    """The model in memory too, so that parity compares what is shipped."""
-    provenance = {**model.info.provenance, "calibration": report.to_json()}
-    model.info = replace(model.info, provenance=provenance)
-    model.spec = replace(model.spec, scores=scores)
+def _with_scores(
+    contents: CheckpointContents, scores: ScoreSpec, report: CalibrationReport
+) -> CheckpointContents:
+    """So that parity compares what is shipped."""
+    info = contents.info
+    info = replace(info, provenance={**info.provenance, "calibration": report.to_json()})
+    return replace(contents, info=info, spec=replace(contents.spec, scores=scores))
+
+
+def is_measured(parity: Parity, contents: CheckpointContents, tell: Callable[[str], None]) -> bool:
+    """Whether agreement with the checkpoint is measured; where it is not, says why and how to."""
+    if parity != "auto":
+        return parity == "always"
+    needed = parity_need(contents)
+    free = free_memory()
+    if needed <= free:
+        return True
+    tell(
+        f"parity is not measured: the checkpoint in float32 needs {needed / 2**30:.1f} GiB, "
+        f"{free / 2**30:.1f} are free; on a larger machine --parity always measures it"
+    )
+    return False
+
+
+def parity_need(contents: CheckpointContents) -> int:
+    """Bytes of a checkpoint in float32, and as much again for the bundle beside it."""
+    parts = (contents.vision, contents.aligner, contents.language)
+    numbers = sum(math.prod(each.shape) for part in parts for each in part.values())
+    return 2 * 4 * numbers
 
 
 def _write_weights(
-    model: SkyEyeModel,
+    contents: CheckpointContents,
     checkpoint: Path,
     folder: Path,
     visions: Sequence[str],
@@ -141,15 +178,16 @@ def _write_weights(
     scratch.mkdir()
     # The language side first: it is quick, and refuses what cannot be exported at all.
     tell(f"language model: {', '.join(types)}")
-    warnings = export_language(checkpoint / "llm", types, folder, scratch, model.info.name)
-    tell(f"vision: {', '.join(visions)}")
-    export_vision(model, check_vision_variants(visions), folder, scratch)
+    warnings = export_language(checkpoint / "llm", types, folder, scratch, contents.info.name)
     shutil.rmtree(scratch)
+    tell(f"vision: {', '.join(visions)}")
+    export_vision(contents, check_vision_variants(visions), folder)
     return warnings
 
 
 def _measure(
-    model: SkyEyeModel,
+    checkpoint: Path,
+    spec: ModelSpec,
     folder: Path,
     frames: Sequence[Frame],
     visions: Sequence[str],
@@ -160,7 +198,9 @@ def _measure(
     with needs("export"):
         from skyeye_edge.training.predictor import CheckpointPredictor
     pairs = [(vision, language) for vision in visions for language in types]
-    rows = measure_parity(CheckpointPredictor(model), folder, frames, pairs, tell=tell)
+    predictor = CheckpointPredictor(checkpoint)
+    predictor.spec = predictor.model.spec = spec
+    rows = measure_parity(predictor, folder, frames, pairs, tell=tell)
     values = {
         "schema": 1,
         "images": len(frames),

@@ -1,4 +1,4 @@
-"""The language side of a checkpoint as GGUF: written in float32; quantised types are read back."""
+"""The language side of a checkpoint as GGUF: written unrounded; quantised types are read back."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from skyeye_edge.core.errors import BackendError, BundleError, InputError, needs
-from skyeye_edge.export.llama import find_tensors, read_shape, read_weights
+from skyeye_edge.export.llama import find_tensors, read_facts, read_weights
 from skyeye_edge.export.tokenizer import TokenList, read_tokens
 from skyeye_edge.runtime import quantise_gguf
 from skyeye_edge.training.model.llama import LlamaSizes, read_sizes
@@ -21,6 +22,7 @@ from skyeye_edge.training.model.llama import LlamaSizes, read_sizes
 if TYPE_CHECKING:
     import gguf
 
+_HALVES = ("F16", "BF16")
 K_QUANT_WIDTH = 256  # columns that K-quants and most IQ types need a multiple of
 
 
@@ -29,10 +31,13 @@ def language_file_name(variant: str) -> str:
     return f"llm.{variant.lower()}.gguf"
 
 
-def write_gguf(folder: Path, target: Path, name: str) -> tuple[str, ...]:
-    """Write a Hugging Face LLaMA folder as a float32 GGUF.
+def write_gguf(
+    folder: Path, target: Path, name: str, *, as_stored: bool = False
+) -> tuple[str, ...]:
+    """Write a Hugging Face LLaMA folder as a GGUF, in float32 or `as_stored`.
 
-    One tensor is in memory at a time.
+    One tensor is in memory at a time. As stored, matrices of half precision stay so: half the
+    bytes, and the quantiser makes the same of them.
 
     Args:
         folder: `config.json`, `*.safetensors`, `tokenizer.model`.
@@ -50,18 +55,31 @@ def write_gguf(folder: Path, target: Path, name: str) -> tuple[str, ...]:
     sizes = read_sizes(folder)
     tokens = read_tokens(folder / "tokenizer.model", sizes.vocabulary)
     places = find_tensors(folder, sizes)
-    shapes = {tensor: read_shape(*place) for tensor, place in places.items()}
+    facts = {tensor: read_facts(*place) for tensor, place in places.items()}
+    kinds = {
+        tensor: kind if as_stored and len(shape) > 1 and kind in _HALVES else "F32"
+        for tensor, (shape, kind) in facts.items()
+    }
     with closing(gguf.GGUFWriter(str(target), "llama")) as writer:
         _describe(writer, sizes, name)
         _add_tokens(writer, tokens)
-        for tensor, shape in shapes.items():
-            writer.add_tensor_info(tensor, shape, np.dtype(np.float32), 4 * math.prod(shape))
+        for tensor, (shape, _) in facts.items():
+            kind = gguf.GGMLQuantizationType[kinds[tensor]]
+            size = (4 if kind.name == "F32" else 2) * math.prod(shape)
+            writer.add_tensor_info(tensor, shape, np.dtype(np.float32), size, kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for tensor, place in places.items():
-            writer.write_tensor_data(read_weights(*place, tensor, sizes))
+            writer.write_tensor_data(_as_kind(read_weights(*place, tensor, sizes), kinds[tensor]))
     return tokens.warnings
+
+
+def _as_kind(weights: npt.NDArray[np.float32], kind: str) -> npt.NDArray[Any]:
+    """Float32 values that a narrower type holds exactly, in that type's bytes."""
+    if kind == "BF16":  # numpy has none: its bits are the upper half of float32's
+        return (weights.view(np.uint32) >> 16).astype(np.uint16)
+    return weights.astype(np.float16) if kind == "F16" else weights
 
 
 def _describe(writer: gguf.GGUFWriter, sizes: LlamaSizes, name: str) -> None:
@@ -166,8 +184,9 @@ def export_language(
         InputError: a type is not known.
         BackendError: libllama refused to quantise.
     """
-    full = (target if "F32" in variants else scratch) / language_file_name("F32")
-    warnings = [*write_gguf(folder, full, name)]
+    wanted = "F32" in variants
+    full = (target if wanted else scratch) / language_file_name("F32")
+    warnings = [*write_gguf(folder, full, name, as_stored=not wanted)]
     for variant in variants:
         path = target / language_file_name(variant)
         if path != full:

@@ -86,13 +86,14 @@ def _order(name: str) -> tuple[int, str]:
     return (int(name.split(".")[1]) if name.startswith("blk.") else -1, name)
 
 
-def read_shape(path: Path, key: str) -> tuple[int, ...]:
-    """Shape of one tensor, without reading it."""
+def read_facts(path: Path, key: str) -> tuple[tuple[int, ...], str]:
+    """Shape of one tensor, and its type by safetensors' name, without reading it."""
     with needs("export"):
         from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
-        return tuple(file.get_slice(key).get_shape())
+        stored = file.get_slice(key)
+        return tuple(stored.get_shape()), str(stored.get_dtype())
 
 
 def read_weights(path: Path, key: str, tensor: str, sizes: LlamaSizes) -> Weights:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ; one more and no context is made
 
 _F32, _F16 = 0, 1  # ggml types of the KV cache
 _FLASH_OFF = 0
+_MADV_PAGEOUT = 21  # of Linux 5.4 and later; older ones refuse it, and nothing happens
+_PAGE_OUT_SECONDS = 0.25
 _NO_TEXT = 1 << 0 | 1 << 1 | 1 << 3  # llama_token_attr: unknown, unused, control
 _LOG_WARN, _LOG_ERROR, _LOG_CONTINUED = 3, 4, 5
 
@@ -346,10 +350,45 @@ def quantise_gguf(source: Path, target: Path, type_name: str, *, threads: int = 
     params = lib.llama_model_quantize_default_params()
     params.ftype, params.nthread = types[type_name], threads
     _log.clear()
-    code = lib.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params))
+    with _read_once(source):
+        code = lib.llama_model_quantize(
+            os.fsencode(source), os.fsencode(target), ctypes.byref(params)
+        )
     if code != 0:
         target.unlink(missing_ok=True)
         raise BackendError(f"{source}: cannot be written as {type_name}: {_complaints()}")
+
+
+@contextmanager
+def _read_once(path: Path) -> Iterator[None]:
+    """While the block runs, what was read of a mapped file does not stay in this process's memory.
+
+    libllama maps the whole source of a quantisation, so without this a file of 16 GB counts as 16
+    GB of memory until it has been written again.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_page_out, args=(path, ended), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _page_out(path: Path, ended: threading.Event) -> None:
+    system = ctypes.CDLL(None)
+    suffix = f" {path.resolve()}"
+    while not ended.wait(_PAGE_OUT_SECONDS):
+        try:
+            lines = Path("/proc/self/maps").read_text("utf-8", "replace").splitlines()
+        except OSError:  # no Linux
+            return
+        for line in lines:
+            if line.endswith(suffix):
+                first, last = (int(edge, 16) for edge in line.split(" ", 1)[0].split("-"))
+                # Harmless even if the mapping has just gone: it loses nobody's data.
+                system.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _MADV_PAGEOUT)
 
 
 def can_use_gpu() -> bool:

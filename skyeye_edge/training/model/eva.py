@@ -115,7 +115,8 @@ class EvaVit(nn.Module):
         self.patch_embed = PatchEmbed(config)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + config.grid**2, config.width))
-        rates = torch.linspace(0.0, config.drop_path, config.depth).tolist()
+        last = max(1, config.depth - 1)
+        rates = (config.drop_path * number / last for number in range(config.depth))
         self.blocks = nn.ModuleList(EvaBlock(config, rate) for rate in rates)
 
     def forward(self, pixel_values: Tensor, kept: Tensor | None = None) -> Tensor:

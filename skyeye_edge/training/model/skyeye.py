@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
@@ -17,23 +16,22 @@ from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.model.aligner import build_aligner
 from skyeye_edge.training.model.alignment import AlignerConfig
 from skyeye_edge.training.model.checkpoint import (
-    ALIGNER,
     LANGUAGE,
-    VISION,
     CheckpointContents,
     CheckpointInfo,
-    read_description,
+    read_contents,
     write_checkpoint,
 )
 from skyeye_edge.training.model.tensors import LazyTensor, as_dtype, lazy
-from skyeye_edge.training.model.towers import Tower, TowerConfig, build_tower
+from skyeye_edge.training.model.towers import Tower, TowerConfig
+from skyeye_edge.training.model.vision import VisionSide, read_parts
 from skyeye_edge.training.quiet import quiet
 
 _MINIGPTV2 = AlignerConfig()
 
 
-class SkyEyeModel(nn.Module):
-    """Vision tower, norm, aligner and language model.
+class SkyEyeModel(VisionSide):
+    """The vision side and the language model.
 
     `language_model` is the Hugging Face causal LM; `tokenizer_file` the sentencepiece model that
     belongs to it.
@@ -50,12 +48,9 @@ class SkyEyeModel(nn.Module):
         tokenizer_file: Path,
         aligner: AlignerConfig = _MINIGPTV2,
     ) -> None:
-        super().__init__()
         width = int(language_model.config.hidden_size)
         _check_sizes(vision.config, aligner, width, spec)
-        self.vision = vision
-        self.ln_vision = vision.closing_norm()
-        self.aligner = build_aligner(vision.config.width, width, aligner, vision.config.grid)
+        super().__init__(vision, aligner, width)
         self.language_model = language_model
         self.spec = spec
         self.info = info
@@ -75,21 +70,6 @@ class SkyEyeModel(nn.Module):
     @property
     def _aligner_config(self) -> dict[str, object]:
         return {key: value for key, value in asdict(self.aligner.config).items() if key != "kind"}
-
-    def encode_image(self, pixel_values: Tensor) -> Tensor:
-        """(B, 3, S, S) normalised pixels to (B, N, D) visual tokens.
-
-        Source: MiniGPT-v2, minigpt_v2.py: norm over all tokens, class token dropped, four joined;
-            LLaVA, clip_encoder.py: no norm, class token dropped, none joined.
-        """
-        return self.aligner(self.patch_features(pixel_values))
-
-    def patch_features(self, pixel_values: Tensor, kept: Tensor | None = None) -> Tensor:
-        """(B, 3, S, S) to (B, P, vision width): the tower's features, class token dropped.
-
-        With `kept` (B, K) only those patches are looked at, and returned in that order.
-        """
-        return self.ln_vision(self.vision(pixel_values, kept))[:, 1:]
 
     def embed(self, input_ids: Tensor, visual_tokens: Tensor) -> Tensor:
         """(B, L) ids and (F, N, D) visual tokens to (B, L, D) embeddings.
@@ -131,33 +111,42 @@ class SkyEyeModel(nn.Module):
         return {"loss": loss, "logits": logits}
 
     @classmethod
-    def from_checkpoint(cls, folder: str | Path, *, attention: str = "eager") -> SkyEyeModel:
-        """The float32 model of a checkpoint folder, in evaluation mode.
+    def from_checkpoint(
+        cls,
+        folder: str | Path,
+        *,
+        attention: str = "eager",
+        dtype: torch.dtype = torch.float32,
+    ) -> SkyEyeModel:
+        """The model of a checkpoint folder, in evaluation mode.
+
+        Args:
+            folder: with `skyeye.json`.
+            attention: of the language model, by transformers' names.
+            dtype: of all weights; half precision halves the memory of what stays frozen.
 
         Raises:
             CheckpointError: a file is missing, damaged, or does not fit the others.
         """
         folder = Path(folder)
-        values = read_description(folder)
+        contents = read_contents(folder)
         try:
-            spec = ModelSpec.from_json(values["spec"])
-            architecture = values["architecture"]
-            vision = build_tower(architecture["vision"], values["vision_config"])
-            aligner = AlignerConfig(architecture["aligner"], **values.get("aligner_config", {}))
             with quiet():
                 language_model = AutoModelForCausalLM.from_pretrained(
-                    folder / LANGUAGE, dtype=torch.float32, attn_implementation=attention
+                    folder / LANGUAGE, dtype=dtype, attn_implementation=attention
                 )
-            known = {
-                key: values[key] for key in CheckpointInfo.__dataclass_fields__ if key in values
-            }
-            known |= {key: tuple(known.get(key, ())) for key in ("tasks", "licences")}
-            tokenizer = folder / LANGUAGE / "tokenizer.model"
-            info = CheckpointInfo(**known)
-            model = cls(vision, language_model, spec, info, tokenizer, aligner)
-            model._load_part(folder / VISION, ("vision.", "ln_vision."))
-            model._load_part(folder / ALIGNER, ("aligner.",))
-        except (KeyError, TypeError, ValueError, OSError, InputError, SafetensorError) as error:
+            with torch.device("meta"):  # no memory for weights that are replaced at once
+                vision, aligner = read_parts(contents)
+                model = cls(
+                    vision,
+                    language_model,
+                    contents.spec,
+                    contents.info,
+                    contents.tokenizer,
+                    aligner,
+                )
+            model.load(contents, dtype)
+        except (ValueError, OSError, InputError, CheckpointError, SafetensorError) as error:
             raise CheckpointError(
                 f"{folder}: not a usable checkpoint: {error}. "
                 "Make one with `skyeye-edge merge RUN -o CHECKPOINT`"
@@ -165,22 +154,12 @@ class SkyEyeModel(nn.Module):
         model.eval()
         return model
 
-    def _load_part(self, path: Path, prefixes: tuple[str, ...]) -> None:
-        wanted = {
-            key: value for key, value in self.state_dict().items() if key.startswith(prefixes)
-        }
-        found = {key: value.float() for key, value in load_file(path).items()}
-        if found.keys() != wanted.keys():
-            odd = sorted(found.keys() ^ wanted.keys())
-            raise CheckpointError(
-                f"{path}: {len(odd)} tensors missing or not known, first {odd[0]}"
-            )
-        for key, value in found.items():
-            if value.shape != wanted[key].shape:
-                raise CheckpointError(
-                    f"{path}: {key} is {tuple(value.shape)}, should be {tuple(wanted[key].shape)}"
-                )
-        self.load_state_dict(found, strict=False)
+    def save_memory(self) -> None:
+        """Keep only what enters the decoder's layers for the backward pass; compute the rest again.
+
+        A frozen tower keeps nothing anyway.
+        """
+        self.language_model.gradient_checkpointing_enable({"use_reentrant": False})
 
     def save_checkpoint(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
         """Write the checkpoint folder, weights as they are in memory, or rounded to `dtype`.

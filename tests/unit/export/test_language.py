@@ -24,6 +24,7 @@ from skyeye_edge.export.language import (
 )
 from skyeye_edge.export.llama import gguf_name, llama_rope_order
 from skyeye_edge.training.model.llama import read_sizes
+from skyeye_edge.training.model.skyeye import SkyEyeModel
 
 IDS = [1, *np.random.default_rng(0).integers(3, 300, 40).tolist()]
 
@@ -129,6 +130,26 @@ def test_types_are_those_that_were_asked_for(checkpoint: Path, tmp_path: Path) -
     assert found["llm.f16.gguf"] == "16 F16"
     assert found["llm.q8_0.gguf"] == "16 Q8_0"
     assert {part.split()[1] for part in found["llm.q4_k_m.gguf"].split(", ")} == {"Q4_K", "Q6_K"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_quantised_file_is_the_same_from_halves_as_from_float32(
+    random_model: SkyEyeModel, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    llm = random_model.save_checkpoint(tmp_path / "half", dtype) / "llm"
+    for name in ("alone", "beside", "scratch"):
+        (tmp_path / name).mkdir()
+
+    export_language(llm, ["Q8_0"], tmp_path / "alone", tmp_path / "scratch", "x")
+    export_language(llm, ["F32", "Q8_0"], tmp_path / "beside", tmp_path / "scratch", "x")
+
+    halves, full = (
+        tensor_types(tmp_path / p) for p in ("scratch/llm.f32.gguf", "beside/llm.f32.gguf")
+    )
+    assert set(halves.values()) == {"F16" if dtype == torch.float16 else "BF16"}
+    assert set(full.values()) == {"F32"}
+    alone, beside = (tmp_path / name / "llm.q8_0.gguf" for name in ("alone", "beside"))
+    assert alone.read_bytes() == beside.read_bytes()
 
 
 def test_types_that_libllama_replaced_in_silence_are_a_warning(

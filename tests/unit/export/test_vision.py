@@ -12,22 +12,21 @@ import pytest
 import torch
 
 from skyeye_edge.core.errors import InputError
+from skyeye_edge.export.onnx_graph import strip
 from skyeye_edge.export.vision import (
     VISION_VARIANTS,
     check_vision_variants,
     export_vision,
-    strip,
-    write_onnx,
 )
 from skyeye_edge.training.model.alignment import AlignerConfig
+from skyeye_edge.training.model.checkpoint import read_contents
 from skyeye_edge.training.model.skyeye import SkyEyeModel
 
 
 @pytest.fixture(scope="module")
-def files(random_model: SkyEyeModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def files(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("vision")
-    written = export_vision(random_model, VISION_VARIANTS, folder, tmp_path_factory.mktemp("s"))
-    return {variant: path for variant, path in written.items()}
+    return dict(export_vision(read_contents(checkpoint), VISION_VARIANTS, folder).items())
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,8 @@ def test_every_aligner_is_exported(
     with torch.no_grad():
         expected = model.eval().encode_image(pixels[:1]).numpy()
 
-    paths = export_vision(model, ("fp32",), tmp_path, tmp_path)
+    contents = read_contents(model.save_checkpoint(tmp_path / "checkpoint"))
+    paths = export_vision(contents, ("fp32",), tmp_path)
 
     assert np.abs(run(paths["fp32"], pixels[:1]) - expected).max() < 1e-4
 
@@ -115,21 +115,16 @@ def test_files_need_opset_20_and_standard_operators_only(
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 20)]
 
 
-def test_exporting_leaves_the_model_as_it_was(
-    files: dict[str, Path], random_model: SkyEyeModel
-) -> None:
-    assert {weights.dtype for weights in random_model.vision.parameters()} == {torch.float32}
-
-
 def test_large_weights_lie_beside_the_graph_and_are_found(
+    checkpoint: Path,
     files: dict[str, Path],
     pixels: torch.Tensor,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("skyeye_edge.export.vision.PROTOBUF_LIMIT_BYTES", 1000)
+    monkeypatch.setattr("skyeye_edge.export.onnx_graph.INLINE_BYTES", 1000)
 
-    write_onnx(onnx.load(str(files["fp32"])), tmp_path / "vision.fp32.onnx")
+    export_vision(read_contents(checkpoint), ("fp32",), tmp_path)
 
     assert {path.name for path in tmp_path.iterdir()} == {
         "vision.fp32.onnx",
