@@ -21,9 +21,11 @@ from skyeye_edge.core.boxes import (
 from skyeye_edge.core.json_types import BoxOutcome, TextOutcome, TextTask
 from skyeye_edge.core.reply import Reply, Stopped
 from skyeye_edge.core.results import (
+    PLACE,
     ClassifyResult,
     DetectResult,
     GroundResult,
+    NamedBoxes,
     TaskResult,
     TextResult,
 )
@@ -34,8 +36,8 @@ from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Detect, Gro
 def format_answer(result: TaskResult, size: Size, boxes: BoxSpec) -> str:
     """The text by which a model says `result`; what training learns and chat remembers."""
     match result:
-        case TextResult():
-            return result.text
+        case TextResult(text=text, phrases=phrases):
+            return _with_boxes(text, phrases, size, boxes)
         case ClassifyResult():
             return result.label
         case GroundResult(boxes=found):
@@ -43,9 +45,23 @@ def format_answer(result: TaskResult, size: Size, boxes: BoxSpec) -> str:
         case DetectResult(name=name, boxes=found):
             if not found:
                 return boxes.absent
-            language = boxes.language
-            places = language.again.join(_written(box, size, boxes) for box in found)
-            return language.heading.format(name) + places
+            return boxes.language.heading.format(name) + _joined(found, size, boxes)
+
+
+def _with_boxes(text: str, phrases: NamedBoxes, size: Size, boxes: BoxSpec) -> str:
+    """A text with the boxes of its phrases behind their words, each where it first occurs."""
+    written = ""
+    for phrase, found in phrases:
+        before, words, after = text.partition(phrase or PLACE)
+        if words and found:
+            heading = boxes.language.heading.format(phrase) or f"{phrase} "
+            written += before + (heading if phrase else "") + _joined(found, size, boxes)
+            text = after
+    return written + text
+
+
+def _joined(found: Sequence[Box], size: Size, boxes: BoxSpec) -> str:
+    return boxes.language.again.join(_written(box, size, boxes) for box in found)
 
 
 def _written(box: Box, size: Size, boxes: BoxSpec) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # values that nobody draws or writes need neither numpy nor P
     from skyeye_edge.core.reply import Stopped
 
 NamedBoxes = tuple[tuple[str, tuple[Box, ...]], ...]  # what was looked for, and where it is
+PLACE = "\ufffc"  # in a text to learn: boxes stand here that belong to no words
 _NO_SIZE: Size = (0, 0)
 
 
@@ -113,7 +114,7 @@ class TextResult(Result):
     text: str  # words only, never marks of the box syntax
     question: str = ""  # of Ask
     box: XYXY | None = None  # of Identify
-    phrases: NamedBoxes = ()  # parts of the text that have boxes
+    phrases: NamedBoxes = ()  # parts of the text that have boxes; "" stands for a PLACE in it
     tokens: tuple[int, ...] = ()
     stopped: Stopped = "end"
     score: float = 1.0  # mean probability of the tokens

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from skyeye_edge.core.boxes import XYXY
-from skyeye_edge.training.data.record import RGB, ImageSource, read_rgb
+from skyeye_edge.training.data.record import RGB, ImageSource, Turn, read_rgb
 
 Object = tuple[XYXY, str]  # box in pixels, label
 
@@ -24,11 +24,13 @@ class Annotation:
     phrases: tuple[tuple[str, XYXY], ...] = ()  # words that mean one region
     absent: tuple[str, ...] = ()  # words that mean nothing in this image
     questions: tuple[tuple[str, str], ...] = ()  # with their answers
+    conversations: tuple[tuple[Turn, ...], ...] = ()  # each in its order; boxes in pixels
     question_types: tuple[str, ...] = ()  # of each, where the set says so: "count", "presence"
     scene: str = ""  # class of the whole image, one of those of its set
     origin: str = ""  # data set
     closed: frozenset[str] = frozenset()  # labels whose every object has a box, there or not
-    # Labels of objects that a view cuts off, or that the set boxes in part: never counted or denied
+    # Labels of objects that a view cuts off, or that the set boxes in part (`*`: any): such are
+    # never counted or denied
     cut: frozenset[str] = frozenset()
     upright: bool = False  # seen obliquely: it has an above and a below
 

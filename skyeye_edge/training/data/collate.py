@@ -11,7 +11,6 @@ import sentencepiece
 import torch
 from torch import Tensor
 
-from skyeye_edge.core.parsing import format_answer
 from skyeye_edge.core.preprocess import Pixels, preprocess
 from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, build_prompt, text_ids
 from skyeye_edge.core.spec import ModelSpec
@@ -84,7 +83,7 @@ def build_sample(record: Record, spec: ModelSpec, tokenizer: Tokenizer, limit: i
     images = [read_rgb(image) for image in record.images]
     sizes = sizes_of(images)
     size = sizes[0] if sizes else (1, 1)
-    turns = [(turn.task, format_answer(turn.target, size, spec.boxes)) for turn in record.turns]
+    turns = [turn.written(size, spec.boxes) for turn in record.turns]
     segments = build_prompt(turns, sizes, spec, learn=True)
     ids, labels = tokenise(segments, tokenizer, spec.vision.tokens)
     side = spec.vision.image_size

@@ -14,6 +14,7 @@ from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.tasks import Ask, Caption, Classify, Detect, Ground, Identify, Task
 from skyeye_edge.evaluation import TASK_NAMES, Answered, Sample, TaskName
 from skyeye_edge.training.data.annotation import Annotation, DataSet
+from skyeye_edge.training.data.builders.known import missing_labels, sure_objects
 from skyeye_edge.training.data.readers import read_annotations
 from skyeye_edge.training.data.record import read_rgb
 from skyeye_edge.training.data.video_frames import VideoFrame
@@ -87,12 +88,14 @@ def _questions(
             for words in _absent(item, data.labels):
                 yield Ground(words), {"asked": words}
         case "detect":
-            for label in sorted({label for _, label in item.objects}):
-                boxes = tuple(box for box, name in item.objects if name == label)
+            objects = sure_objects(item)
+            for label in sorted({label for _, label in objects}):
+                boxes = tuple(box for box, name in objects if name == label)
                 yield Detect(label), {"asked": label, "truth": boxes}
         case "ask":
-            for question, answer in item.questions:
-                yield Ask(question), {"asked": question, "references": (answer,)}
+            kinds = item.question_types or ("",) * len(item.questions)
+            for (question, answer), kind in zip(item.questions, kinds, strict=True):
+                yield Ask(question), {"asked": question, "kind": kind, "references": (answer,)}
         case "classify" if item.scene and len(data.scenes) > 1:
             yield Classify(data.scenes), {"references": (item.scene,)}
         case "identify":
@@ -101,14 +104,14 @@ def _questions(
 
 
 def _present(item: Annotation) -> list[tuple[str, XYXY]]:
-    counts = Counter(label for _, label in item.objects)
-    unique = [(f"the {name}", box) for box, name in item.objects if counts[name] == 1]
+    objects = sure_objects(item)
+    counts = Counter(label for _, label in objects)
+    unique = [(f"the {name}", box) for box, name in objects if counts[name] == 1]
     return [*unique, *item.phrases]
 
 
 def _absent(item: Annotation, labels: Sequence[str]) -> list[str]:
-    there = {label for _, label in item.objects}
-    missing = [f"the {label}" for label in labels if label not in there] if there else []
+    missing = [f"the {label}" for label in missing_labels(item, labels)]
     return list(dict.fromkeys([*item.absent, *evenly(missing, MOST_ABSENT)]))
 
 

@@ -13,6 +13,7 @@ from skyeye_edge.core.boxes import Size
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.evaluation import GroundItem
 from skyeye_edge.training.data.annotation import Annotation, DataSet
+from skyeye_edge.training.data.builders.known import missing_labels, sure_objects
 from skyeye_edge.training.data.readers import read_annotations
 from skyeye_edge.training.data.readers.entries import read_text
 
@@ -56,10 +57,11 @@ def _read(file: Path) -> list[tuple[str, Annotation]]:
 
 
 def _ground_item(item: Annotation, labels: Sequence[str]) -> GroundItem:
-    counts = Counter(label for _, label in item.objects)
-    unique = [(f"the {name}", box) for box, name in item.objects if counts[name] == 1]
+    objects = sure_objects(item)
+    counts = Counter(label for _, label in objects)
+    unique = [(f"the {name}", box) for box, name in objects if counts[name] == 1]
     present = dict([*unique, *item.phrases])
-    missing = [f"the {name}" for name in labels if name not in counts] if item.objects else []
+    missing = [f"the {name}" for name in missing_labels(item, labels)]
     absent = _few(missing, max(1, len(present))) + list(item.absent)
     return GroundItem(item.path, _size(item.path), tuple(present.items()), tuple(absent))
 

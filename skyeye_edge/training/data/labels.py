@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+ANY = "*"  # in a set of unsure labels: of every label there may be objects without a box
 # Labels of which a set boxes only some objects (shared/data: crowded marinas, parked cars, crowns).
 NOT_THROUGHOUT = {
     "simd": ("car", "boat", "other"),
@@ -43,6 +44,10 @@ ALIKE = (
     frozenset(("tree", "palm tree")),
     frozenset(("harbour", "harbor", "dock")),
     frozenset(("tennis court", "basketball court")),
+    frozenset(("person", "people", "pedestrian")),
+    frozenset(("large vehicle", "small vehicle", "vehicle", "car", "van", "truck", "bus")),
+    frozenset(("tricycle", "awning tricycle")),
+    frozenset(("bicycle", "motorcycle")),
 )
 # What may stand in any picture without a box, so that no other set denies it.
 EVERYWHERE = frozenset(("person", "bicycle", "storage tank", "bridge")).union(*ALIKE[1:5])
@@ -69,6 +74,11 @@ def alike(labels: Iterable[str]) -> frozenset[str]:
     """The labels, and all that are nearly the same as one of them."""
     found = frozenset(labels)
     return found.union(*(names for names in ALIKE if names & found))
+
+
+def is_unsure(label: str, unsure: Collection[str]) -> bool:
+    """Whether there may be objects of a label without a box, by an annotation's `cut`."""
+    return label in unsure or ANY in unsure
 
 
 def throughout(name: str, own: Iterable[str], others: Iterable[str]) -> frozenset[str]:

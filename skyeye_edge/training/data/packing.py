@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from skyeye_edge.core.boxes import Size
-from skyeye_edge.core.parsing import format_answer
 from skyeye_edge.core.prompt import ImageSlot, build_prompt
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer, tokenise
@@ -44,8 +43,7 @@ def pack(
     """
     row = Row([], [], [], [], [])
     for number, (turn, weight) in enumerate(turns, start=1):
-        answer = format_answer(turn.target, size, spec.boxes)
-        segments = build_prompt([(turn.task, answer)], [size], spec, learn=True)
+        segments = build_prompt([turn.written(size, spec.boxes)], [size], spec, learn=True)
         after = next(i for i, s in enumerate(segments) if isinstance(s, ImageSlot)) + 1
         shared, _ = tokenise(segments[:after], tokenizer, spec.vision.tokens)
         if not row.ids:

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from skyeye_edge.core.boxes import Box, BoxSpec, Size, box_text
 from skyeye_edge.core.errors import MediaError
-from skyeye_edge.core.results import TaskResult
+from skyeye_edge.core.parsing import format_answer
+from skyeye_edge.core.results import PLACE, TaskResult
 from skyeye_edge.core.tasks import Task
 from skyeye_edge.training.data.video_frames import VideoFrame, read_frame
 
@@ -25,6 +27,22 @@ class Turn:
 
     task: Task | str  # a str is an instruction as it stands
     target: TaskResult
+    boxes: tuple[Box, ...] = ()  # that stand in the instruction, in the places of its `PLACE`s
+
+    def written(self, size: Size, boxes: BoxSpec) -> tuple[Task | str, str]:
+        """Task, or instruction with its boxes, and the answer, as the model reads and writes them.
+
+        Args:
+            size: (width, height) of the image.
+            boxes: how the model writes boxes.
+        """
+        answer = format_answer(self.target, size, boxes)
+        if not isinstance(self.task, str):
+            return self.task, answer
+        words = self.task
+        for box in self.boxes:
+            words = words.replace(PLACE, box_text(box.xyxy, size, boxes, box.angle), 1)
+        return words, answer
 
 
 @dataclass(frozen=True, slots=True, eq=False)

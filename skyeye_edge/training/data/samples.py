@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.data.annotation import Annotation, DataSet
-from skyeye_edge.training.data.builders.turns import KINDS, Kind, build_turns, draw_turns
+from skyeye_edge.training.data.builders.turns import USUAL_KINDS, Kind, build_turns, draw_turns
 from skyeye_edge.training.data.collate import IGNORED, Sample, Tokenizer, build_sample
 from skyeye_edge.training.data.drawn import draw_flight, draw_scene
 from skyeye_edge.training.data.holding_out import hold_out
@@ -165,7 +165,7 @@ class Samples(Dataset[Sample]):
         def build(kind: Kind) -> list[Turn]:
             return build_turns(kind, item, data, size, self._spec.boxes, chance)
 
-        ratios = source.tasks or USUAL_TASKS.get(source.format) or dict.fromkeys(KINDS, 1.0)
+        ratios = source.tasks or USUAL_TASKS.get(source.format) or dict.fromkeys(USUAL_KINDS, 1.0)
         return draw_turns(build, ratios, number, chance)
 
 
@@ -202,7 +202,9 @@ def _mixture(recipe: Recipe, stage: StageRecipe, data: Sequence[DataSet]) -> Mix
 
 
 def _augmented(item: Annotation, side: int, chance: random.Random) -> Annotation:
-    """Another view; boxes and words follow."""
+    """Another view; boxes and words follow. What a conversation speaks of stays where it is."""
+    if item.conversations:
+        return tinted(item, chance, RECOLOURED)
     around = crop_around(item, chance) if item.objects else None
     crop = around or random_crop(item, chance, LOWEST_CROP)
     view = view_of(item, side, chance, crop=crop)

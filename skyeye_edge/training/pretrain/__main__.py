@@ -13,8 +13,8 @@ import torch
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.tasks import Caption, Classify, Describe, Ground, instruction
 from skyeye_edge.training.data.annotation import Annotation
-from skyeye_edge.training.data.builders.questions import plural
 from skyeye_edge.training.data.builders.turns import spaced
+from skyeye_edge.training.data.builders.words import plural
 from skyeye_edge.training.data.collate import Tokenizer
 from skyeye_edge.training.data.drawn import draw_flight, draw_scene
 from skyeye_edge.training.data.labels import throughout

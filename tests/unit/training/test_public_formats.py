@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import DataError, MediaError
+from skyeye_edge.core.tasks import Ask, Caption, Describe, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.readers import READERS, read_splits
 from skyeye_edge.training.data.record import read_rgb
@@ -44,8 +46,12 @@ PICTURES = (  # of the files under tests/data/formats, all 100 x 80 pixels
     "yolo/images/train/0001.jpg",
     "yolo/images/val/0002.jpg",
     "nwpu_vhr10/positive image set/001.jpg",
+    "conversations/images/own/quay.png",
+    "conversations/images/quay.png",
+    "vrsbench/Images_train/P0003_0002.png",
 )
 NAMES = re.compile(r'"([^"]+\.(?:jpg|tif|mp4))"')
+OF_GEOCHAT = "conversations/own_instruct.json"
 OURS = (  # format, file, and everything that it says
     ("karpathy", "karpathy/dataset_own.json"),
     ("caption_lines", "caption_lines/own_valid.jsonl"),
@@ -54,6 +60,8 @@ OURS = (  # format, file, and everything that it says
     ("rsivqa", "rsivqa/own_train_vqa.txt"),
     ("dior_rsvg", "dior_rsvg/Annotations"),
     ("rsvg", "rsvg/rsvg_test.json"),
+    ("conversations", "conversations/own_instruct.json"),
+    ("vrsbench", "vrsbench/VRSBench_EVAL_own.json"),
     ("dota", "dota/train/labelTxt"),
     ("voc", "voc/Annotations"),
     ("visdrone", "visdrone/VisDrone-own-val/annotations"),
@@ -202,6 +210,98 @@ def test_rsvg_records_are_read(sets: Path) -> None:
         ("test", "00001.jpg", (("the ship on the right", (60, 20, 90, 40)),)),
         ("test", "00001.jpg", (("the ship on the left", (10, 20, 30, 40)),)),
     ]
+
+
+def test_conversations_keep_their_order_and_the_angles_of_boxes(sets: Path) -> None:
+    found = read_splits(sets / "conversations" / "own_instruct.json", "conversations")
+
+    [conversation] = found[0][1].conversations
+    assert [turn.task for turn in conversation] == [
+        Ground("white ferry at the quay"),
+        Detect("2 small boats"),
+        Identify((12, 14, 28, 34)),  # the upright box around the turned one
+    ]
+    assert [turn.target.words() for turn in conversation] == ["", "", "a white ferry"]
+    assert [box.angle for box in conversation[0].target.boxes] == [90]
+    assert [box.xyxy for box in conversation[1].target.boxes] == [
+        (50, 16, 60, 24),
+        (70, 16, 80, 24),
+    ]
+
+
+def test_single_turns_are_phrases_and_questions_as_in_other_sets(sets: Path) -> None:
+    found = [each for _, each in read_splits(sets / OF_GEOCHAT, "conversations")]
+
+    assert [item.phrases for item in found[2:]] == [(("the only crane", (10, 16, 30, 32)),), ()]
+    assert found[3].questions == (("How many ferries are there?", "1"),)
+    assert [len(item.conversations) for item in found] == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "answer"),
+    [
+        pytest.param(
+            BoxSpec(),
+            "There is <p>a ferry</p> {<10><20><30><40>} near "
+            "<p>two boats</p> {<50><20><60><30>}<delim>{<70><20><80><30>}.",
+            id="MiniGPT-v2",
+        ),
+        pytest.param(
+            BoxSpec(bins=100, format="normalised"),
+            "There is a ferry [0.10, 0.20, 0.30, 0.40] near "
+            "two boats [0.50, 0.20, 0.60, 0.30], [0.70, 0.20, 0.80, 0.30].",
+            id="lists of shares",
+        ),
+    ],
+)
+def test_a_description_with_boxes_is_written_in_any_box_language(
+    sets: Path, spec: BoxSpec, answer: str
+) -> None:
+    [turn] = read_splits(sets / OF_GEOCHAT, "conversations")[1][1].conversations[0]
+
+    assert turn.task == Describe(boxes=True)
+    assert turn.written((100, 80), spec)[1] == answer
+
+
+def test_boxes_inside_questions_and_answers_are_written_in_the_model_s_language(
+    sets: Path,
+) -> None:
+    found = read_splits(sets / "conversations" / "own_lists_test.jsonl", "conversations")
+    turns = [item.conversations[0][0].written((100, 80), BoxSpec()) for _, item in found]
+
+    assert [split for split, _ in found] == ["test", "test"]
+    assert turns == [
+        ("What colour is the ship in {<10><20><30><40>}?", "White."),
+        ("Where is the crane?", "It is at {<50><25><75><50>}, near the edge."),
+    ]
+
+
+def test_a_conversation_without_an_image_key_is_about_the_image_of_its_id(sets: Path) -> None:
+    [(_, item)] = read_splits(sets / "conversations" / "UCM_Conversa.json", "conversations")
+
+    assert item.path == sets / "conversations" / "images" / "quay.png"
+    assert [turn.task for turn in item.conversations[0]] == [Caption(), Ask("is there a crane?")]
+
+
+def test_vrsbench_is_read_image_by_image(sets: Path) -> None:
+    [(split, item)] = read_splits(sets / "vrsbench" / "Annotations_train", "vrsbench")
+    [(phrase, box)] = item.phrases
+
+    assert (split, item.captions) == ("train", ("The image shows a quay with one ferry.",))
+    assert (phrase, [round(edge) for edge in box]) == (
+        "The white ferry at the quay.",
+        [10, 8, 30, 24],
+    )
+    assert item.questions[0] == ("Is there a ferry?", "Yes")
+    assert item.question_types == ("object existence", "object quantity")
+
+
+def test_vrsbench_lists_for_evaluation_are_read_with_their_types(sets: Path) -> None:
+    [(split, item)] = read_splits(sets / "vrsbench" / "VRSBench_EVAL_own.json", "vrsbench")
+
+    assert (split, item.captions) == ("test", ("A quay with a ferry.",))
+    assert item.phrases == (("The white ferry at the quay.", (10, 16, 30, 32)),)
+    assert item.question_types == ("object quantity",)
 
 
 def test_dota_corners_become_upright_boxes_and_difficult_objects_are_not_counted(
@@ -390,6 +490,30 @@ def test_a_set_without_its_images_is_told_by_file_and_line(
         pytest.param(
             "yolo", "yolo/labels/val/0002.txt", "0.25 0.25", "1.25 0.25",
             "0002.txt:1: .*lies in the image, 100 x 80", id="YOLO: outside",
+        ),
+        pytest.param(
+            "conversations", "conversations/own_instruct.json", "{<10><20><30><40>|<90>}",
+            "{<77><981><83><100>|<29>}", ":2: .*no area or is not from 0 to 100", id="box beyond",
+        ),
+        pytest.param(
+            "conversations", "conversations/own_instruct.json", "{<10><20><30><40>|<0>}",
+            "{<30><20><10><40>|<0>}", ":9: .*no area or is not from 0", id="box turned round",
+        ),
+        pytest.param(
+            "conversations", "conversations/own_instruct.json", "{<10><20><30><40>}",
+            "{<10><20><30>", ':12: a box is broken: "...{<10><20><30>"', id="broken box",
+        ),
+        pytest.param(
+            "conversations", "conversations/own_instruct.json", '"value": "1"', '"value": " "',
+            ':15: .*"value" is " "; give some words', id="empty answer of a turn",
+        ),
+        pytest.param(
+            "conversations", "conversations/own_instruct.json", '"from": "gpt", "value": "1"',
+            '"from": "human", "value": "1"', ':15: .*"from" is not human and gpt', id="two askers",
+        ),
+        pytest.param(
+            "vrsbench", "vrsbench/VRSBench_EVAL_own.json", "{<10><20><30><40>}", "none",
+            ':2: "ground_truth" has 0 boxes', id="no box to find",
         ),
         pytest.param(
             "nwpu_vhr10", "nwpu_vhr10/ground truth/001.txt", "(30,40)", "(5,40)",

@@ -10,6 +10,7 @@ from skyeye_edge.core.boxes import XYXY, Box, Size
 from skyeye_edge.core.results import DetectResult, GroundResult, TextResult
 from skyeye_edge.core.tasks import Ask, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Object
+from skyeye_edge.training.data.builders.words import COUNTED, one, plural
 from skyeye_edge.training.data.record import Turn
 
 # A position or size names one object only if it stands clear of the next one by this share of the
@@ -63,13 +64,11 @@ def ground_turns(objects: Sequence[Object], size: Size) -> list[Turn]:
     ]
 
 
-def absent_turns(objects: Sequence[Object], labels: Sequence[str], absent: str) -> list[Turn]:
-    """One Ground turn for every label of the data set that the image has not."""
-    present = {label for _, label in objects}
+def absent_turns(missing: Sequence[str], absent: str) -> list[Turn]:
+    """One Ground turn for every label that the image surely has not."""
     return [
         Turn(Ground(f"the {label}"), GroundResult(f"the {label}", "absent", (), text=absent))
-        for label in labels
-        if label not in present
+        for label in missing
     ]
 
 
@@ -93,17 +92,22 @@ def identify_turns(objects: Sequence[Object]) -> list[Turn]:
 
 
 def question_turns(
-    objects: Sequence[Object], labels: Sequence[str], random: random.Random
+    objects: Sequence[Object], missing: Sequence[str], random: random.Random
 ) -> list[Turn]:
-    """Presence (as often yes as no, where possible) and counts up to six."""
+    """Presence (as often yes as no, where possible) and counts up to six.
+
+    Args:
+        objects: all of every label that occurs.
+        missing: labels of which there surely is none.
+        random: chooses among these.
+    """
     counts = Counter(label for _, label in objects)
-    missing = [label for label in labels if label not in counts]
     asked = [(label, "yes") for label in counts]
     asked += [(label, "no") for label in random.sample(missing, min(len(missing), len(asked)))]
-    turns = [_ask(f"is there a {label} in the image?", answer) for label, answer in asked]
+    turns = [_ask(f"is there {one(label)} in the image?", answer) for label, answer in asked]
     for label, number in counts.items():
-        if number <= 6:
-            turns.append(_ask(f"how many {label}s are there?", str(number)))
+        if number <= COUNTED:
+            turns.append(_ask(f"how many {plural(label)} are there?", str(number)))
     return turns
 
 

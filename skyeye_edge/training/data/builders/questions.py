@@ -14,7 +14,8 @@ from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Ground
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.builders.boxes import identify_turns, phrases
 from skyeye_edge.training.data.builders.turns import spaced
-from skyeye_edge.training.data.labels import alike
+from skyeye_edge.training.data.builders.words import COUNTED, counted, one, plural
+from skyeye_edge.training.data.labels import alike, is_unsure
 from skyeye_edge.training.data.record import Turn
 
 T = TypeVar("T")
@@ -22,10 +23,6 @@ Weighted = tuple[Turn, float]
 
 EVERY_NAME = 0.2  # share of pictures with a class that are asked for it among all classes
 CAPTION, BOX, WORD = 8.0, 4.0, 1.5  # weight of an answer: sentence, box, word
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
-MANY = 7
-PLURALS = {"person": "people", "bus": "buses", "minibus": "minibuses", "other": "other vehicles"}
-COUNTED = 6  # more are not asked for
 
 
 def questions_about(
@@ -78,7 +75,7 @@ def _places(
     view: Annotation, labels: frozenset[str], absent: str, chance: random.Random
 ) -> list[Weighted]:
     side = view.rgb.shape[0]
-    known = [each for each in view.objects if each[1] not in view.cut]
+    known = [each for each in view.objects if not is_unsure(each[1], view.cut)]
     written = list(view.phrases)
     made = phrases(known, (side, side)) if view.origin != "synthetic" else []
     plain = [(text, box) for text, box in made if text[4:] in {label for _, label in known}]
@@ -100,7 +97,7 @@ def _missing(view: Annotation, labels: frozenset[str], chance: random.Random) ->
 def _gone(view: Annotation, labels: frozenset[str]) -> list[str]:
     """Labels of real objects that the view surely does not show."""
     there = alike({label for _, label in view.objects} | view.cut)
-    return sorted((view.closed & labels) - there)
+    return sorted(each for each in view.closed & labels if not is_unsure(each, there))
 
 
 def _presence(view: Annotation, labels: frozenset[str], chance: random.Random) -> list[Weighted]:
@@ -110,24 +107,21 @@ def _presence(view: Annotation, labels: frozenset[str], chance: random.Random) -
     gone = _gone(view, labels)
     turns: list[Weighted] = []
     if gone and chance.random() < 0.5:
-        turns.append((_ask(f"is there {_one(chance.choice(gone))}?", "no"), WORD))
+        turns.append((_ask(f"is there {one(chance.choice(gone))}?", "no"), WORD))
     else:
-        turns.append((_ask(f"is there {_one(label)}?", "yes"), WORD))
-    if counts[label] <= COUNTED and label in view.closed - view.cut:
+        turns.append((_ask(f"is there {one(label)}?", "yes"), WORD))
+    if counts[label] <= COUNTED and label in view.closed and not is_unsure(label, view.cut):
         turns.append((_ask(f"how many {plural(label)} are there?", str(counts[label])), WORD))
     return turns
 
 
 def _told(view: Annotation, chance: random.Random) -> str:
     """A sentence of what, how many and where, for a picture that has only boxes."""
-    counts = Counter(label for _, label in view.objects if label not in view.cut)
+    counts = Counter(label for _, label in view.objects if not is_unsure(label, view.cut))
     kinds = [label for label, _ in counts.most_common(2) if label in view.closed]
     if not kinds:
         return ""
-    told = [
-        _one(label) if counts[label] == 1 else f"{_number(counts[label])} {plural(label)}"
-        for label in kinds
-    ]
+    told = [counted(label, counts[label]) for label in kinds]
     opening = "a thermal picture shows" if view.origin == "hit_uav" else "the picture shows"
     where = _where([box for box, name in view.objects if name == kinds[0]], view.rgb.shape[0])
     place = f" {where}" if len(kinds) == 1 and where and chance.random() < 0.7 else ""
@@ -150,21 +144,6 @@ def _where(boxes: Sequence[XYXY], side: int) -> str:
     if words:
         return f"at the {' '.join(words)}"
     return "in the middle" if max(abs(x - 0.5) for x in across + down) < 0.15 else ""
-
-
-def plural(label: str) -> str:
-    """More than one of a label."""
-    if label in PLURALS:
-        return PLURALS[label]
-    return label if label.endswith(("aircraft", "s")) else f"{label}s"
-
-
-def _one(label: str) -> str:
-    return f"{'an' if label[0] in 'aeiou' else 'a'} {label}"
-
-
-def _number(count: int) -> str:
-    return NUMBERS[count] if count < MANY else "many"
 
 
 def _classify(scene: str, classes: Sequence[str], number: int, chance: random.Random) -> Turn:

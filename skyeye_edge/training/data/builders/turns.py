@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 from skyeye_edge.core.boxes import Box, BoxSpec, Size
-from skyeye_edge.core.results import ClassifyResult, GroundResult, TextResult
-from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Ground
+from skyeye_edge.core.results import ClassifyResult, DetectResult, GroundResult, TextResult
+from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.builders.boxes import (
     absent_turns,
@@ -17,11 +17,50 @@ from skyeye_edge.training.data.builders.boxes import (
     identify_turns,
     question_turns,
 )
+from skyeye_edge.training.data.builders.descriptions import global_turn, local_turn
+from skyeye_edge.training.data.builders.events import event_turns
+from skyeye_edge.training.data.builders.known import Known, known
+from skyeye_edge.training.data.builders.reasoning import reasoning
+from skyeye_edge.training.data.builders.referring import expressions, groups
 from skyeye_edge.training.data.record import Turn
 
-Kind = Literal["caption", "describe", "classify", "ground", "absent", "detect", "identify", "ask"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-OF_ONE_IMAGE: tuple[Kind, ...] = ("ground", "absent", "detect", "identify")  # not of a clip
+# Asked of everything, in equal shares, where a recipe does not say.
+UsualKind = Literal[
+    "caption",
+    "describe",
+    "classify",
+    "ground",
+    "absent",
+    "detect",
+    "identify",
+    "ask",
+    "converse",
+]
+Kind = UsualKind | Literal["refer", "express", "phrase", "event", "local", "global", "reason"]
+USUAL_KINDS: tuple[Kind, ...] = get_args(UsualKind)
+# Made from boxes, captions and classes, where a recipe names them.
+MADE_KINDS: tuple[Kind, ...] = (
+    "refer",
+    "express",
+    "phrase",
+    "event",
+    "local",
+    "global",
+    "reason",
+)
+KINDS: tuple[Kind, ...] = (*USUAL_KINDS, *MADE_KINDS)
+WHOLE: tuple[Kind, ...] = ("converse", "reason")  # their turns are one conversation
+OF_ONE_IMAGE: tuple[Kind, ...] = (  # not of a clip
+    "ground",
+    "absent",
+    "detect",
+    "identify",
+    "refer",
+    "express",
+    "phrase",
+    "local",
+    "reason",
+)
 MOST_CLASSES = 5  # wrong ones beside the right one, mostly: a list of all is long
 ALL_CLASSES = 0.3  # how often all are listed
 
@@ -36,6 +75,8 @@ def build_turns(
 ) -> list[Turn]:
     """All turns of a kind that the annotation knows an answer to; none if it knows none.
 
+    Of `WHOLE` kinds they are one conversation in its order.
+
     Args:
         kind: what is asked.
         item: the image; its boxes are in pixels.
@@ -46,6 +87,7 @@ def build_turns(
     """
     if kind in OF_ONE_IMAGE and len(item.images) > 1:
         return []
+    sure = known(item, data.labels, size)
     match kind:
         case "caption":
             return [Turn(Caption(), _text("caption", words)) for words in item.captions]
@@ -55,16 +97,40 @@ def build_turns(
             return _classify(item, data, chance)
         case "ground":
             found = [Turn(Ground(w), GroundResult(w, "found", (Box(b),))) for w, b in item.phrases]
-            return found + ground_turns(item.objects, size)
+            return found + ground_turns(sure.objects, size)
         case "absent":
-            return _absent(item, data, boxes)
+            return _absent(item, sure, boxes)
         case "detect":
-            return detect_turns(item.objects)
+            return detect_turns(sure.objects)
         case "identify":
             return identify_turns(item.objects)
         case "ask":
             asked = [_ask(question, answer) for question, answer in item.questions]
-            return asked + question_turns(item.objects, data.labels, chance)
+            return asked + question_turns(sure.objects, sure.missing, chance)
+        case "converse":
+            return list(chance.choice(item.conversations)) if item.conversations else []
+        case "refer":
+            return [
+                Turn(Ground(w), GroundResult(w, "found", (Box(b),))) for w, b in expressions(sure)
+            ]
+        case "express":
+            return [
+                Turn(Identify(box), TextResult("identify", "text", words, box=box))
+                for words, box in expressions(sure)
+            ]
+        case "phrase":
+            return [
+                Turn(Detect(words), DetectResult(words, "found", tuple(map(Box, found))))
+                for words, found in groups(sure)
+            ]
+        case "event":
+            return event_turns(item, data.scenes, chance)
+        case "local":
+            return local_turn(sure)
+        case "global":
+            return global_turn(item, sure)
+        case "reason":
+            return reasoning(item, sure, chance)
 
 
 def draw_turns(
@@ -74,6 +140,8 @@ def draw_turns(
     chance: random.Random,
 ) -> list[Turn]:
     """Up to `number` different turns, their kinds drawn by `ratios`; fewer if there are no more.
+
+    A `WHOLE` kind that is drawn first is the conversation, however long.
 
     Args:
         build: all turns of a kind.
@@ -86,6 +154,11 @@ def draw_turns(
     while len(drawn) < number and any(left.values()):
         kinds = [kind for kind in left if left[kind]]
         kind = chance.choices(kinds, [ratios[each] for each in kinds])[0]
+        if kind in WHOLE:
+            turns = left.pop(kind)
+            if not drawn:
+                return turns
+            continue
         drawn.append(left[kind].pop(chance.randrange(len(left[kind]))))
         if kind in ("caption", "describe", "classify"):
             left[kind].clear()  # nobody asks for a second caption of the same image
@@ -120,16 +193,14 @@ def _classify(item: Annotation, data: DataSet, chance: random.Random) -> list[Tu
     return [Turn(Classify(tuple(write(n) for n in names)), ClassifyResult(label, "text", label))]
 
 
-def _absent(item: Annotation, data: DataSet, boxes: BoxSpec) -> list[Turn]:
+def _absent(item: Annotation, sure: Known, boxes: BoxSpec) -> list[Turn]:
     if not boxes.absent:
         return []
     stated = [
         Turn(Ground(words), GroundResult(words, "absent", (), text=boxes.absent))
         for words in item.absent
     ]
-    if not item.objects:  # not annotated with boxes: nobody knows what is absent
-        return stated
-    return stated + absent_turns(item.objects, data.labels, boxes.absent)
+    return stated + absent_turns(sure.missing, boxes.absent)
 
 
 def _ask(question: str, answer: str) -> Turn:

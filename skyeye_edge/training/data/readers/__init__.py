@@ -18,6 +18,7 @@ from skyeye_edge.training.data.readers.captions import (
     read_nwpu_captions,
 )
 from skyeye_edge.training.data.readers.coco import read_coco
+from skyeye_edge.training.data.readers.conversations import read_conversations
 from skyeye_edge.training.data.readers.detection_text import (
     read_dota,
     read_nwpu_vhr10,
@@ -31,6 +32,7 @@ from skyeye_edge.training.data.readers.questions import read_rsivqa, read_rsvqa
 from skyeye_edge.training.data.readers.scenes import read_flown, read_scenes
 from skyeye_edge.training.data.readers.videos import read_capera
 from skyeye_edge.training.data.readers.voc import read_voc
+from skyeye_edge.training.data.readers.vrsbench import read_vrsbench
 
 # The annotation file or folder, and the folder of its images where it is not the usual one.
 Reader = Callable[[Path, Path | None], Iterator[OfSplit]]
@@ -48,6 +50,8 @@ READERS: Mapping[str, Reader] = {
     "rsivqa": read_rsivqa,
     "dior_rsvg": read_dior_rsvg,
     "rsvg": read_rsvg,
+    "conversations": read_conversations,
+    "vrsbench": read_vrsbench,
     "dota": read_dota,
     "voc": read_voc,
     "visdrone": read_visdrone,

@@ -11,8 +11,6 @@ from skyeye_edge.training.data.annotation import Annotation, Object
 from skyeye_edge.training.data.readers.entries import Entry, shown
 from skyeye_edge.training.data.readers.image_files import image_size
 
-ANY_LABEL = "*"  # in `cut`: anything may be there without a box
-
 
 class Boxed:
     """Collects the objects of one image; its size is asked of the file once."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from skyeye_edge.training.data.annotation import Annotation
-from skyeye_edge.training.data.readers.boxed import ANY_LABEL, Boxed
+from skyeye_edge.training.data.labels import ANY
+from skyeye_edge.training.data.readers.boxed import Boxed
 from skyeye_edge.training.data.readers.entries import Entry, OfSplit, is_number, shown, split_of
 from skyeye_edge.training.data.readers.image_files import image_folders
 from skyeye_edge.training.data.readers.json_files import read_lists
@@ -77,7 +78,7 @@ def _add(entry: Entry, boxed: Boxed, names: dict[str, Entry]) -> None:
         entry.fail(f'"bbox" is {shown(value)}; give [left, top, width, height] in pixels')
     left, top, width, height = value
     if is_ignored(name):
-        boxed.unsure(ANY_LABEL)
+        boxed.unsure(ANY)
     elif entry.values.get("iscrowd") or (min(width, height) == 0):
         boxed.unsure(in_words(name))
     else:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from skyeye_edge.core.errors import DataError, needs
-from skyeye_edge.training.data.readers.boxed import ANY_LABEL, Boxed, hull, numbers
+from skyeye_edge.training.data.labels import ANY
+from skyeye_edge.training.data.readers.boxed import Boxed, hull, numbers
 from skyeye_edge.training.data.readers.entries import (
     Entry,
     OfSplit,
@@ -163,7 +164,7 @@ def _add_visdrone(entry: Entry, boxed: Boxed) -> None:
     if category not in range(12):
         entry.fail(f"category {category:g} is not one of 0 to 11; {_VISDRONE_LINE}")
     if category == 0:
-        boxed.unsure(ANY_LABEL)
+        boxed.unsure(ANY)
     elif category in _VISDRONE:
         label = _VISDRONE[int(category)]
         if score == 0 or min(width, height) == 0:

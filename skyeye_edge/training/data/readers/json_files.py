@@ -59,6 +59,15 @@ def read_lists(file: Path, *keys: str) -> Iterator[tuple[str, Entry | None]]:
                 scan.value()
 
 
+def read_object(file: Path) -> Entry:
+    """A file that is one JSON object.
+
+    Raises:
+        DataError: it is missing or no JSON object.
+    """
+    return _entry(file, 1, _Scan(file).value(), "")
+
+
 def read_json_lines(file: Path) -> Iterator[Entry]:
     """The objects of a JSON Lines file; empty lines are skipped.
 

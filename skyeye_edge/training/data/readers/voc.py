@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from skyeye_edge.training.data.readers.boxed import ANY_LABEL, Boxed, hull, rotated_hull
+from skyeye_edge.training.data.labels import ANY
+from skyeye_edge.training.data.readers.boxed import Boxed, hull, rotated_hull
 from skyeye_edge.training.data.readers.entries import OfSplit, files_in, read_rows, split_of
 from skyeye_edge.training.data.readers.image_files import image_folders
 from skyeye_edge.training.data.readers.names import in_words, is_ignored
@@ -46,7 +47,7 @@ def _add(thing: Element, boxed: Boxed) -> None:
     name = entry.label("name")
     label = in_words(name)
     if is_ignored(name):
-        boxed.unsure(ANY_LABEL)
+        boxed.unsure(ANY)
     elif entry.values.get("difficult", "0") not in ("0", ""):
         boxed.unsure(label)
     else:
