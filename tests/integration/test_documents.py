@@ -13,6 +13,7 @@ import pytest
 
 from skyeye_edge.cli import ask, caption, completion, demo, doctor, ground, main
 from skyeye_edge.cli import bundle as bundle_command
+from skyeye_edge.cli import data as data_command
 from skyeye_edge.cli import export as export_command
 from skyeye_edge.cli import merge as merge_command
 from skyeye_edge.cli import train as train_command
@@ -131,6 +132,19 @@ def test_the_python_of_a_page_runs_in_its_order_and_prints_answers(
 
 @pytest.mark.parametrize("command", QUICK)
 def test_a_command_of_the_pages_runs(command: str, at_desk: Path) -> None:
+    assert run(command) == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    sorted(
+        {
+            *data_command.EXAMPLES,
+            *(line for line in commands(REPO / "docs" / "data.md") if "data " in line),
+        }
+    ),
+)
+def test_a_data_command_of_the_pages_runs(command: str, at_desk: Path) -> None:
     assert run(command) == 0
 
 

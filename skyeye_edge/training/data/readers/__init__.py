@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from skyeye_edge.core.errors import DataError
@@ -25,7 +26,7 @@ from skyeye_edge.training.data.readers.detection_text import (
     read_visdrone,
     read_yolo,
 )
-from skyeye_edge.training.data.readers.entries import OfSplit
+from skyeye_edge.training.data.readers.entries import OfSplit, listening
 from skyeye_edge.training.data.readers.grounding import read_dior_rsvg, read_rsvg
 from skyeye_edge.training.data.readers.lines import read_lines
 from skyeye_edge.training.data.readers.questions import read_rsivqa, read_rsvqa
@@ -84,9 +85,42 @@ def read_splits(path: Path, kind: str, images: Path | None = None) -> list[OfSpl
     Raises:
         DataError: the format is not known, the file is missing, or wrong somewhere.
     """
+    return list(_reader(path, kind)(path, images))
+
+
+def _reader(path: Path, kind: str) -> Reader:
     if kind not in READERS:
         raise DataError(f"{path}: format {kind!r} is not known; known are {', '.join(READERS)}")
-    return list(READERS[kind](path, images))
+    return READERS[kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An annotated image, and where it was found."""
+
+    place: str  # file and line
+    split: str
+    item: Annotation
+
+
+def read_found(
+    path: Path, kind: str, images: Path | None = None
+) -> tuple[list[Found], list[DataError]]:
+    """All annotated images of a file with their places, and what is wrong with the other entries.
+
+    What makes the file as a whole unreadable is among the errors, too, and ends the reading.
+
+    Raises:
+        DataError: the format is not known.
+    """
+    reader, found = _reader(path, kind), []
+    with listening() as reading:
+        try:
+            for split, item in reader(path, images):
+                found.append(Found(reading.place or str(path), split, item))
+        except DataError as error:
+            reading.problems.append(error)
+    return found, reading.problems
 
 
 def of_split(file: Path, found: Sequence[OfSplit], split: str) -> list[Annotation]:

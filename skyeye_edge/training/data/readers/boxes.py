@@ -21,9 +21,10 @@ def read_boxes(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """
     folders = ImageFolders((images or file.parent / IMAGES,))
     for entry in read_array(file):
-        boxes = entry.objects("boxes")
-        image = folders.find(entry, entry.text("file"))
-        if boxes:
-            size = image_size(image)
-            objects = tuple((box.box_in("bbox", size), box.label("label")) for box in boxes)
-            yield entry.text("split"), Annotation((image,), objects=objects)
+        with entry.guarded():
+            boxes = entry.objects("boxes")
+            image = folders.find(entry, entry.text("file"))
+            if boxes:
+                size = image_size(image)
+                objects = tuple((box.box_in("bbox", size), box.label("label")) for box in boxes)
+                yield entry.text("split"), Annotation((image,), objects=objects)

@@ -28,10 +28,11 @@ def read_captions(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     classes = _read_classes(file.parent / CLASSES)
     folders = ImageFolders((images or file.parent / IMAGES,))
     for entry in read_array(file):
-        name = entry.text("file")
-        captions = _lower(entry.texts("captions"))
-        image = folders.find(entry, name)
-        yield entry.text("split"), Annotation((image,), captions, scene=classes.get(name, ""))
+        with entry.guarded():
+            name = entry.text("file")
+            captions = _lower(entry.texts("captions"))
+            image = folders.find(entry, name)
+            yield entry.text("split"), Annotation((image,), captions, scene=classes.get(name, ""))
 
 
 def read_karpathy(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
@@ -44,9 +45,10 @@ def read_karpathy(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """
     folders = image_folders(file, images)
     for entry in read_array(file, "images"):
-        captions = _lower(sentence.text("raw") for sentence in entry.objects("sentences"))
-        image = folders.find(entry, entry.text("filename"))
-        yield entry.text("split"), Annotation((image,), captions)
+        with entry.guarded():
+            captions = _lower(sentence.text("raw") for sentence in entry.objects("sentences"))
+            image = folders.find(entry, entry.text("filename"))
+            yield entry.text("split"), Annotation((image,), captions)
 
 
 def read_caption_lines(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
@@ -59,10 +61,11 @@ def read_caption_lines(file: Path, images: Path | None = None) -> Iterator[OfSpl
     """
     folders = image_folders(file, images)
     for entry in read_json_lines(file):
-        image = folders.find(entry, entry.name("filename", "file_name", "image"))
-        captions = entry.texts("captions") if "captions" in entry.values else ()
-        captions = captions or (entry.text("caption"),)
-        yield _split(entry), Annotation((image,), _lower(captions))
+        with entry.guarded():
+            image = folders.find(entry, entry.name("filename", "file_name", "image"))
+            captions = entry.texts("captions") if "captions" in entry.values else ()
+            captions = captions or (entry.text("caption"),)
+            yield _split(entry), Annotation((image,), _lower(captions))
 
 
 def read_nwpu_captions(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
@@ -78,11 +81,13 @@ def read_nwpu_captions(file: Path, images: Path | None = None) -> Iterator[OfSpl
     for scene, entry in read_lists(file):
         if entry is None:
             continue
-        name = entry.text("filename")
-        image = folders.find(entry, f"{scene}/{name}", name)
-        raw = [key for key in entry.values if key == "raw" or key.startswith("raw_")]
-        captions = _lower(entry.text(key) for key in raw or ["raw"])
-        yield entry.text("split"), Annotation((image,), captions, scene=scene.replace("_", " "))
+        with entry.guarded():
+            name = entry.text("filename")
+            image = folders.find(entry, f"{scene}/{name}", name)
+            raw = [key for key in entry.values if key == "raw" or key.startswith("raw_")]
+            captions = _lower(entry.text(key) for key in raw or ["raw"])
+            title = scene.replace("_", " ")
+            yield entry.text("split"), Annotation((image,), captions, scene=title)
 
 
 def _lower(texts: Iterator[str] | tuple[str, ...]) -> tuple[str, ...]:

@@ -44,9 +44,10 @@ def read_coco(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
             entries[0].fail(f"image {image} is not in the list of images")
     folders = image_folders(file, images)
     for number, picture in pictures.items():
-        path = folders.find(picture, picture.name("file_name", "filename"))
-        split = picture.text("split") if "split" in picture.values else split_of(file)
-        yield split, _annotation(path, said.pop(number, []), names)
+        with picture.guarded():
+            path = folders.find(picture, picture.name("file_name", "filename"))
+            split = picture.text("split") if "split" in picture.values else split_of(file)
+            yield split, _annotation(path, said.pop(number, []), names)
 
 
 def _slim(entry: Entry) -> Entry:

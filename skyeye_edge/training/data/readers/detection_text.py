@@ -13,6 +13,7 @@ from skyeye_edge.training.data.readers.entries import (
     Entry,
     OfSplit,
     files_in,
+    guarded,
     read_rows,
     read_text,
     split_of,
@@ -64,18 +65,20 @@ def read_dota(path: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """
     folders = image_folders(path, images)
     for file in _label_files(path):
-        rows = [each for each in read_rows(file) if not each.text("line").startswith(_DOTA_HEADER)]
-        boxed = Boxed(folders.find(Entry(file, 1, {}), file.stem))
-        for entry in rows:
-            words = entry.text("line").split()
-            if len(words) not in (9, 10):
-                entry.fail(f"{len(words)} words; {_DOTA_LINE}")
-            corners, label = numbers(entry, words[:8], _DOTA_LINE), in_words(words[8])
-            if len(words) == 10 and words[9] != "0":
-                boxed.unsure(label)
-            else:
-                boxed.add(entry, hull(corners), label)
-        yield split_of(file), boxed.annotation()
+        with guarded(file):
+            lines = read_rows(file)
+            rows = [each for each in lines if not each.text("line").startswith(_DOTA_HEADER)]
+            boxed = Boxed(folders.find(Entry(file, 1, {}), file.stem))
+            for entry in rows:
+                words = entry.text("line").split()
+                if len(words) not in (9, 10):
+                    entry.fail(f"{len(words)} words; {_DOTA_LINE}")
+                corners, label = numbers(entry, words[:8], _DOTA_LINE), in_words(words[8])
+                if len(words) == 10 and words[9] != "0":
+                    boxed.unsure(label)
+                else:
+                    boxed.add(entry, hull(corners), label)
+            yield split_of(file), boxed.annotation()
 
 
 def read_yolo(path: Path, images: Path | None = None) -> Iterator[OfSplit]:
@@ -91,11 +94,12 @@ def read_yolo(path: Path, images: Path | None = None) -> Iterator[OfSplit]:
     folders = image_folders(path, images)
     names = _yolo_names(path)
     for file in _label_files(path):
-        within = file.relative_to(path).parent if path.is_dir() else Path()
-        boxed = Boxed(folders.find(Entry(file, 1, {}), str(within / file.stem), file.stem))
-        for entry in read_rows(file) if boxed.readable else ():
-            _add_yolo(entry, boxed, names)
-        yield split_of(file), boxed.annotation()
+        with guarded(file):
+            within = file.relative_to(path).parent if path.is_dir() else Path()
+            boxed = Boxed(folders.find(Entry(file, 1, {}), str(within / file.stem), file.stem))
+            for entry in read_rows(file) if boxed.readable else ():
+                _add_yolo(entry, boxed, names)
+            yield split_of(file), boxed.annotation()
 
 
 def _add_yolo(entry: Entry, boxed: Boxed, names: Sequence[str]) -> None:
@@ -150,10 +154,11 @@ def read_visdrone(path: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """
     folders = image_folders(path, images)
     for file in _label_files(path):
-        boxed = Boxed(folders.find(Entry(file, 1, {}), file.stem))
-        for entry in read_rows(file):
-            _add_visdrone(entry, boxed)
-        yield split_of(file), boxed.annotation()
+        with guarded(file):
+            boxed = Boxed(folders.find(Entry(file, 1, {}), file.stem))
+            for entry in read_rows(file):
+                _add_visdrone(entry, boxed)
+            yield split_of(file), boxed.annotation()
 
 
 def _add_visdrone(entry: Entry, boxed: Boxed) -> None:
@@ -181,16 +186,17 @@ def read_nwpu_vhr10(path: Path, images: Path | None = None) -> Iterator[OfSplit]
     """
     folders = image_folders(path, images)
     for file in _label_files(path):
-        boxed = Boxed(folders.find(Entry(file, 1, {}), file.stem))
-        for entry in read_rows(file):
-            found = _VHR10_LINE.fullmatch(entry.text("line").replace(" ", ""))
-            if found is None:
-                entry.fail(f'"{entry.text("line")[:40]}" is not (x1,y1),(x2,y2),class')
-            *edges, number = map(int, found.groups())
-            if not 1 <= number <= len(_VHR10):
-                entry.fail(f"class {number} is not one of 1 to {len(_VHR10)}")
-            boxed.add(entry, edges, _VHR10[number - 1])
-        yield split_of(file), boxed.annotation()
+        with guarded(file):
+            boxed = Boxed(folders.find(Entry(file, 1, {}), file.stem))
+            for entry in read_rows(file):
+                found = _VHR10_LINE.fullmatch(entry.text("line").replace(" ", ""))
+                if found is None:
+                    entry.fail(f'"{entry.text("line")[:40]}" is not (x1,y1),(x2,y2),class')
+                *edges, number = map(int, found.groups())
+                if not 1 <= number <= len(_VHR10):
+                    entry.fail(f"class {number} is not one of 1 to {len(_VHR10)}")
+                boxed.add(entry, edges, _VHR10[number - 1])
+            yield split_of(file), boxed.annotation()
 
 
 def _label_files(path: Path) -> list[Path]:

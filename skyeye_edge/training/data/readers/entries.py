@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeGuard
 
@@ -22,6 +23,42 @@ MOST_WORDS = 2000  # of one text: no answer is longer, and no model here could l
 _SPLIT = r"(?:.*[^a-z])?(train|val|test)(?:ing|id|idation|val)?\d*"
 
 
+@dataclass(slots=True)
+class Reading:
+    """What whoever reads files hears of them beside their annotations."""
+
+    place: str = ""  # file and line of the entry that was read last
+    problems: list[DataError] = field(default_factory=list)  # of entries that were left out
+
+
+_READING: ContextVar[Reading | None] = ContextVar("reading", default=None)
+
+
+@contextmanager
+def listening() -> Iterator[Reading]:
+    """While the block reads files, an entry that is wrong is noted instead of raised."""
+    reading = Reading()
+    token = _READING.set(reading)
+    try:
+        yield reading
+    finally:
+        _READING.reset(token)
+
+
+@contextmanager
+def guarded(file: Path, line: int = 1) -> Iterator[None]:
+    """Around what is read of one entry: where somebody listens, a complaint ends it alone."""
+    reading = _READING.get()
+    if reading is not None:
+        reading.place = f"{file}:{line}"
+    try:
+        yield
+    except DataError as error:
+        if reading is None:
+            raise
+        reading.problems.append(error)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One record of a file; complaints about it name file and line."""
@@ -30,6 +67,10 @@ class Entry:
     line: int  # where it begins, counted from 1
     values: Mapping[str, Any]
     place: str = ""  # such as "images[7]", where one line holds many records
+
+    def guarded(self) -> AbstractContextManager[None]:
+        """Around what is read of this entry, see `guarded`."""
+        return guarded(self.file, self.line)
 
     def fail(self, problem: str) -> NoReturn:
         """Raise DataError with file and line."""

@@ -12,6 +12,7 @@ from skyeye_edge.training.data.readers.entries import (
     Entry,
     OfSplit,
     files_in,
+    guarded,
     read_rows,
     split_of,
 )
@@ -40,18 +41,19 @@ def read_dior_rsvg(path: Path, images: Path | None = None) -> Iterator[OfSplit]:
     folders = image_folders(path, images)
     number = 0
     for file in files:
-        root = read_xml(file)
-        entry = root.entry()
-        image = folders.find(entry, entry.text("filename"), file.stem)
-        size = image_size(image)
-        told: dict[str, list[tuple[str, XYXY]]] = {}
-        for thing in root.all("object"):
-            phrase = _expression(thing, size)
-            if number in splits:
-                told.setdefault(splits[number], []).append(phrase)
-            number += 1
-        for split, phrases in told.items():
-            yield split, Annotation((image,), phrases=tuple(phrases))
+        root = read_xml(file)  # whatever is wrong with it, its objects count
+        first, number = number, number + len(list(root.all("object")))
+        with guarded(file):
+            entry = root.entry()
+            image = folders.find(entry, entry.text("filename"), file.stem)
+            size = image_size(image)
+            told: dict[str, list[tuple[str, XYXY]]] = {}
+            for place, thing in enumerate(root.all("object"), start=first):
+                phrase = _expression(thing, size)
+                if place in splits:
+                    told.setdefault(splits[place], []).append(phrase)
+            for split, phrases in told.items():
+                yield split, Annotation((image,), phrases=tuple(phrases))
     if max(splits) >= number:
         raise DataError(
             f"{path}: the lists name object {max(splits)}, but there are {number:,} in "
@@ -98,8 +100,9 @@ def read_rsvg(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """
     folders = image_folders(file, images)
     for entry in read_json_lines(file) if file.suffix == ".jsonl" else read_array(file):
-        image = folders.find(entry, entry.name(*_FILE))
-        key = next((key for key in _BOX if key in entry.values), _BOX[0])
-        box = entry.box_in(key, image_size(image))
-        split = entry.text("split") if "split" in entry.values else split_of(file)
-        yield split, Annotation((image,), phrases=((entry.name(*_WORDS).lower(), box),))
+        with entry.guarded():
+            image = folders.find(entry, entry.name(*_FILE))
+            key = next((key for key in _BOX if key in entry.values), _BOX[0])
+            box = entry.box_in(key, image_size(image))
+            split = entry.text("split") if "split" in entry.values else split_of(file)
+            yield split, Annotation((image,), phrases=((entry.name(*_WORDS).lower(), box),))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skyeye_edge.core.errors import DataError
-from skyeye_edge.training.data.readers.entries import Entry, read_text, shown
+from skyeye_edge.training.data.readers.entries import Entry, guarded, read_text, shown
 
 _SPACE = re.compile(r"\s*")
 _BETWEEN = re.compile(r"[\s,]*")
@@ -77,14 +77,18 @@ def read_json_lines(file: Path) -> Iterator[Entry]:
     for number, line in enumerate(read_text(file).split("\n"), start=1):
         if not line.strip():
             continue
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{file}:{number}: not JSON, from character {error.colno}: {error.msg}; "
-                "one object per line, in double quotes"
-            ) from error
-        yield _entry(file, number, values, "")
+        with guarded(file, number):
+            yield _entry(file, number, _json(file, number, line), "")
+
+
+def _json(file: Path, number: int, line: str) -> object:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{file}:{number}: not JSON, from character {error.colno}: {error.msg}; "
+            "one object per line, in double quotes"
+        ) from error
 
 
 class _Scan:

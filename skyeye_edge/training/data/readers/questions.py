@@ -65,11 +65,12 @@ def _images(
         asked.setdefault(image, []).append(pair)
         kinds.setdefault(image, []).append(intern(entry.text("type")))
     for entry in read_array(pictures, "images"):
-        image = entry.whole("id")
-        if image in asked and _is_active(entry):
-            found = folders.find(entry, f"{image}.tif", str(image))
-            pairs, types = tuple(asked.pop(image)), tuple(kinds.pop(image))
-            yield Annotation((found,), questions=pairs, question_types=types)
+        with entry.guarded():
+            image = entry.whole("id")
+            if image in asked and _is_active(entry):
+                found = folders.find(entry, f"{image}.tif", str(image))
+                pairs, types = tuple(asked.pop(image)), tuple(kinds.pop(image))
+                yield Annotation((found,), questions=pairs, question_types=types)
     if asked:
         raise DataError(
             f"{pictures}: image {next(iter(asked))} has questions in {questions.name}, "
@@ -96,13 +97,18 @@ def read_rsivqa(path: Path, images: Path | None = None) -> Iterator[OfSplit]:
         asked: dict[str, list[tuple[str, str]]] = {}
         first: dict[str, Entry] = {}
         for entry in read_rows(file):
-            name, pair = _asked(entry)
-            asked.setdefault(name, []).append(pair)
-            first.setdefault(name, entry)
+            with entry.guarded():
+                name, pair = _asked(entry)
+                asked.setdefault(name, []).append(pair)
+                first.setdefault(name, entry)
         for name, pairs in asked.items():
-            image = folders.find(first[name], name)
-            types = tuple(_type(question) for question, _ in pairs)
-            yield split_of(file), Annotation((image,), questions=tuple(pairs), question_types=types)
+            with first[name].guarded():
+                image = folders.find(first[name], name)
+                types = tuple(_type(question) for question, _ in pairs)
+                yield (
+                    split_of(file),
+                    Annotation((image,), questions=tuple(pairs), question_types=types),
+                )
 
 
 def _asked(entry: Entry) -> tuple[str, tuple[str, str]]:

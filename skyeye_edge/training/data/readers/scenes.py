@@ -21,9 +21,10 @@ def read_scenes(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """
     folders = ImageFolders((images or file.parent / IMAGES,))
     for entry in read_array(file):
-        image = folders.find(entry, entry.text("file"))
-        scene = entry.text("scene") if entry.values.get("scene") else ""
-        yield entry.text("split"), Annotation((image,), _captions(entry), scene=scene)
+        with entry.guarded():
+            image = folders.find(entry, entry.text("file"))
+            scene = entry.text("scene") if entry.values.get("scene") else ""
+            yield entry.text("split"), Annotation((image,), _captions(entry), scene=scene)
 
 
 def read_flown(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
@@ -37,23 +38,24 @@ def read_flown(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """
     folders = ImageFolders((images or file.parent / IMAGES,))
     for entry in read_array(file):
-        image = folders.find(entry, entry.text("file"))
-        boxes = entry.objects("boxes")
-        size = image_size(image) if boxes else UNKNOWN
-        yield (
-            entry.text("split"),
-            Annotation(
-                (image,),
-                _captions(entry),
-                phrases=tuple(
-                    (f"the {box.label('label')}", box.box_in("bbox", size)) for box in boxes
+        with entry.guarded():
+            image = folders.find(entry, entry.text("file"))
+            boxes = entry.objects("boxes")
+            size = image_size(image) if boxes else UNKNOWN
+            yield (
+                entry.text("split"),
+                Annotation(
+                    (image,),
+                    _captions(entry),
+                    phrases=tuple(
+                        (f"the {box.label('label')}", box.box_in("bbox", size)) for box in boxes
+                    ),
+                    absent=tuple(f"the {thing}" for thing in entry.texts("absent")),
+                    questions=tuple(_questions(entry)),
+                    scene=entry.text("scene"),
+                    upright=True,
                 ),
-                absent=tuple(f"the {thing}" for thing in entry.texts("absent")),
-                questions=tuple(_questions(entry)),
-                scene=entry.text("scene"),
-                upright=True,
-            ),
-        )
+            )
 
 
 def _captions(entry: Entry) -> tuple[str, ...]:

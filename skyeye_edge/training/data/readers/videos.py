@@ -27,16 +27,17 @@ def read_capera(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """
     folders = image_folders(file, images)
     for entry in read_array(file, "ERA_caption"):
-        name = entry.text("video_id")
-        event = Path(name).stem.rpartition("_")[0]
-        video = folders.find(entry, name, f"{event}/{name}")
-        captions = entry.object("annotation").texts("English_caption")
-        yield (
-            split_of(file),
-            Annotation(
-                clip_of(video, FRAMES),
-                tuple(caption.lower() for caption in captions),
-                scene=in_words(event),
-                upright=True,
-            ),
-        )
+        with entry.guarded():
+            name = entry.text("video_id")
+            event = Path(name).stem.rpartition("_")[0]
+            video = folders.find(entry, name, f"{event}/{name}")
+            captions = entry.object("annotation").texts("English_caption")
+            yield (
+                split_of(file),
+                Annotation(
+                    clip_of(video, FRAMES),
+                    tuple(caption.lower() for caption in captions),
+                    scene=in_words(event),
+                    upright=True,
+                ),
+            )

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from skyeye_edge.training.data.labels import ANY
 from skyeye_edge.training.data.readers.boxed import Boxed, hull, rotated_hull
-from skyeye_edge.training.data.readers.entries import OfSplit, files_in, read_rows, split_of
+from skyeye_edge.training.data.readers.entries import (
+    OfSplit,
+    files_in,
+    guarded,
+    read_rows,
+    split_of,
+)
 from skyeye_edge.training.data.readers.image_files import image_folders
 from skyeye_edge.training.data.readers.names import in_words, is_ignored
 from skyeye_edge.training.data.readers.xml_files import Element, read_xml
@@ -34,12 +40,13 @@ def read_voc(path: Path, images: Path | None = None) -> Iterator[OfSplit]:
     folders = image_folders(path, images)
     splits = _read_splits(path if path.is_dir() else path.parent)
     for file in files_in(path, ".xml"):
-        root = read_xml(file)
-        entry = root.entry()
-        boxed = Boxed(folders.find(entry, entry.text("filename"), file.stem))
-        for thing in root.all("object"):
-            _add(thing, boxed)
-        yield splits.get(file.stem, split_of(file)), boxed.annotation()
+        with guarded(file):
+            root = read_xml(file)
+            entry = root.entry()
+            boxed = Boxed(folders.find(entry, entry.text("filename"), file.stem))
+            for thing in root.all("object"):
+                _add(thing, boxed)
+            yield splits.get(file.stem, split_of(file)), boxed.annotation()
 
 
 def _add(thing: Element, boxed: Boxed) -> None:
