@@ -53,6 +53,7 @@ class DataRecipe:
     ratio: float = 1.0  # how often it is drawn, relative to the others; by epochs: times in one
     cap: int = 0  # images in an epoch at most, others in each; 0: all
     tasks: Mapping[Kind, float] = field(default_factory=dict)  # how often each; empty: all alike
+    conversations: float | None = None  # share of samples with several turns; None: the stage's
     augment: bool = False  # crops, flips and colours; boxes and words follow
     scenes: int = 0  # of "synthetic" and "recalled": how many pictures
     licence: str = ""
@@ -68,6 +69,8 @@ class DataRecipe:
             raise InputError("'path' is missing")
         if self.cap < 0:
             raise InputError("cap is a number of images, 0 for all")
+        if not 0 <= (self.conversations or 0.0) <= 1:
+            raise InputError("conversations is a share of the samples, 0 to 1")
         if not 0 <= self.hold_out <= 0.5:
             raise InputError("hold_out is a share of the images, 0 to 0.5")
 

@@ -158,7 +158,8 @@ class Samples(Dataset[Sample]):
     def _turns(
         self, source: DataRecipe, data: DataSet, item: Annotation, chance: random.Random
     ) -> list[Turn]:
-        long = chance.random() < self._stage.conversations
+        own = source.conversations
+        long = chance.random() < (self._stage.conversations if own is None else own)
         number = chance.randint(*self._stage.turns) if long else 1
         size = sizes_of([item.rgb])[0]
 

@@ -142,6 +142,12 @@ def test_single_tasks_have_one_turn_and_conversations_several(samples_of: Any) -
     assert {len(talk.record(number).turns) for number in range(30)} == {3, 4}
 
 
+def test_a_data_set_may_always_converse_in_a_stage_that_does_not(samples_of: Any) -> None:
+    talk = samples_of({"conversations": 1.0}, ratios={"sea": 0}, turns=[2, 2])
+
+    assert {len(talk.record(number).turns) for number in range(30)} == {2}
+
+
 def test_only_the_wanted_tasks_are_asked(samples_of: Any) -> None:
     samples = samples_of({"tasks": {"detect": 1.0, "caption": 1.0}})
 

@@ -36,7 +36,9 @@ UsualKind = Literal[
     "ask",
     "converse",
 ]
-Kind = UsualKind | Literal["refer", "express", "phrase", "event", "local", "global", "reason"]
+Kind = Literal[
+    UsualKind, "refer", "express", "phrase", "event", "local", "global", "reason"
+]  # one flat list: recipes are checked against it
 USUAL_KINDS: tuple[Kind, ...] = get_args(UsualKind)
 # Made from boxes, captions and classes, where a recipe names them.
 MADE_KINDS: tuple[Kind, ...] = (
