@@ -41,16 +41,20 @@ def memory_need(bundle: Bundle, vision: str, language: str) -> MemoryNeed:
         BundleError: the GGUF's header does not say its sizes.
     """
     files = bundle.manifest.files
-    parts = bundle.vision_file(vision).name
     gguf = bundle.language_file(language)
     language_bytes = files[gguf.name].bytes
     contexts = remembered_prompts(language_bytes)
     return MemoryNeed(
-        # an ONNX file may keep its weights in a file beside it
-        vision=sum(entry.bytes for name, entry in files.items() if name.startswith(parts)),
+        vision=vision_bytes(bundle, vision),
         language=language_bytes,
         kv=contexts * bundle.spec.context * _kv_bytes_per_token(bundle, language),
     )
+
+
+def vision_bytes(bundle: Bundle, variant: str) -> int:
+    """Size of a vision variant: an ONNX file may keep its weights in a file beside it."""
+    first = bundle.vision_file(variant).name
+    return sum(e.bytes for name, e in bundle.manifest.files.items() if name.startswith(first))
 
 
 def _kv_bytes_per_token(bundle: Bundle, language: str) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from skyeye_edge.training.model.tensors import LazyTensor
 
-INLINE_BYTES = 2**30  # of weights in the file with the graph; a protobuf message ends at 2 GiB
+INLINE_BYTES = 2**28  # of weights in the file with the graph: more is mapped from a file beside it
 ALIGNED = 4096  # bytes: weights beside the graph can be mapped
 INT8_STEPS = 64  # of 127, see `quantise_matrices`
 

@@ -72,7 +72,7 @@ def export_vision(
     Args:
         contents: of a checkpoint folder.
         variants: what to write.
-        folder: where the files go; weights of more than 1 GiB lie beside them as `.onnx.data`.
+        folder: where the files go; weights of more than 256 MiB lie beside them as `.onnx.data`.
 
     Raises:
         CheckpointError: a tensor is missing, not known or of another shape.

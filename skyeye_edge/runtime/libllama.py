@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from skyeye_edge.core.errors import BackendError, ClosedError, InputError, needs
 from skyeye_edge.core.install import pip
+from skyeye_edge.runtime.machine import cores
 
 Logits = npt.NDArray[np.float32]  # (V,), overwritten by the next decode
 
@@ -323,7 +324,9 @@ def gguf_types() -> dict[str, int]:
     return types
 
 
-def quantise_gguf(source: Path, target: Path, type_name: str, *, threads: int = 1) -> None:
+def quantise_gguf(
+    source: Path, target: Path, type_name: str, *, threads: int | None = None
+) -> None:
     """Write `source` again with its weights in another type, by libllama's own quantiser.
 
     Types whose blocks do not fit a tensor's rows are replaced tensor by tensor, in silence: read
@@ -333,7 +336,7 @@ def quantise_gguf(source: Path, target: Path, type_name: str, *, threads: int = 
         source: a GGUF in F32 or F16.
         target: written; whatever was there is replaced.
         type_name: one of `gguf_types()`.
-        threads: the result does not depend on it.
+        threads: the result does not depend on it; None: one for each core.
 
     Raises:
         InputError: there is no such type or no such source.
@@ -348,7 +351,7 @@ def quantise_gguf(source: Path, target: Path, type_name: str, *, threads: int = 
         raise InputError(f"{source}: there is no such GGUF file")
     lib = library()
     params = lib.llama_model_quantize_default_params()
-    params.ftype, params.nthread = types[type_name], threads
+    params.ftype, params.nthread = types[type_name], threads or cores()
     _log.clear()
     with _read_once(source):
         code = lib.llama_model_quantize(

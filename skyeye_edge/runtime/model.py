@@ -27,7 +27,7 @@ from skyeye_edge.core.errors import BackendError, InputError
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.images import ImageLike, as_frame, as_frames
 from skyeye_edge.core.install import pip
-from skyeye_edge.core.memory import LARGE_GGUF, remembered_prompts
+from skyeye_edge.core.memory import LARGE_GGUF, remembered_prompts, vision_bytes
 from skyeye_edge.core.preprocess import VisualTokens
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.core.results import (
@@ -439,7 +439,7 @@ def _open_vision_on(
     asked = "fp32" if options.strict else options.vision
     name = bundle.manifest.vision_variant(asked, device)
     path = bundle.vision_file(name)
-    threads = _threads(options, path.stat().st_size, LARGE_VISION)
+    threads = _threads(options, vision_bytes(bundle, name), LARGE_VISION)
     one_by_one = name in bundle.manifest.one_by_one
     return name, OnnxVision(
         path, bundle.spec.vision, threads=threads, device=device, one_by_one=one_by_one
