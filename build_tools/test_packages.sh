@@ -1,20 +1,20 @@
 #!/bin/sh
-# Programs of the system that some tests compare with or send from: ffprobe, GStreamer's RTSP server,
-# and a font with Hebrew letters. Never fails: where they cannot be installed, those tests are skipped
+# Programs of the system that some tests compare with or send from: ffprobe, Java, GStreamer's RTSP
+# server, and a font with Hebrew letters. Never fails: where they cannot be installed, those tests are skipped
 # and say why.
 have() {
-    command -v ffprobe >/dev/null &&
+    command -v ffprobe >/dev/null && command -v java >/dev/null &&
         /usr/bin/python3 -c "import gi; gi.require_version('GstRtspServer', '1.0')" 2>/dev/null
 }
 skip() {
-    echo "[test packages] not installed: $1; tests that need ffprobe or RTSP are skipped"
+    echo "[test packages] not installed: $1; tests that need ffprobe, Java or RTSP are skipped"
     exit 0
 }
 
 have && exit 0
 command -v apt-get >/dev/null || skip "this is not a Debian"
 [ "$(id -u)" = 0 ] || skip "not root (sudo sh build_tools/test_packages.sh)"
-echo "[test packages] installing ffmpeg and GStreamer's RTSP server with apt-get"
+echo "[test packages] installing ffmpeg, Java and GStreamer's RTSP server with apt-get"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
@@ -22,6 +22,6 @@ timeout 120 apt-get update -q >"$log" 2>&1 || skip "apt-get update failed ($(tai
 timeout 600 apt-get install -q -y --no-install-recommends \
     ffmpeg python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base \
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-    fontconfig fonts-dejavu-core \
+    fontconfig fonts-dejavu-core default-jre-headless \
     >"$log" 2>&1 </dev/null || skip "apt-get install failed ($(tail -n 1 "$log"))"
 have || skip "installed, but they do not start"

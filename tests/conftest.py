@@ -76,12 +76,19 @@ def no_rtsp() -> str:
     return "no GStreamer RTSP server: build_tools/test_packages.sh installs it"
 
 
+def no_java() -> str:
+    if shutil.which("java"):
+        return ""
+    return "no Java: build_tools/test_packages.sh installs it"
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "gpu": no_gpu,
     "netns": no_netns,
     "root": no_root,
     "ffprobe": no_ffprobe,
     "rtsp": no_rtsp,
+    "java": no_java,
 }
 
 

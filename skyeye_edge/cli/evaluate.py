@@ -49,7 +49,13 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--data", type=Path, metavar="FILE", help="annotations of the images")
     parser.add_argument(
-        "--format", default="lines", metavar="NAME", help="of --data, as in recipes; default lines"
+        "--format",
+        default="lines",
+        metavar="NAME",
+        help="of --data, as docs/data.md lists them; default lines, our JSON Lines",
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="of the images; default: as the format has it"
     )
     parser.add_argument(
         "--split", default="test", metavar="NAME", help='which images; "all"; default test'
@@ -144,7 +150,12 @@ def ask(args: argparse.Namespace) -> tuple[dict[str, Any], Sequence[Answered]]:
     from skyeye_edge.training.data.exam import read_samples
 
     samples = read_samples(
-        args.data, args.format, args.split, tasks=args.tasks, limit=args.limit or 0
+        args.data,
+        args.format,
+        args.split,
+        images=args.images,
+        tasks=args.tasks,
+        limit=args.limit or 0,
     )
     path = args.output / ANSWERS
     if path.exists() and args.overwrite:
@@ -163,7 +174,9 @@ def ask(args: argparse.Namespace) -> tuple[dict[str, Any], Sequence[Answered]]:
             "questions": len(samples),
         }
         with count_bar("questions", len(samples), quiet=args.quiet) as tell:
-            answers = record_answers(model.predictor, samples, path, facts, tell)
+            answers = record_answers(
+                model.predictor, samples, path, facts, most_frames=model.frames, tell=tell
+            )
     return facts, answers
 
 
@@ -173,6 +186,7 @@ class Opened:
 
     name: str  # for the report; another model has another one
     predictor: ClipPredictor
+    frames: int  # that it takes of a clip; 0: any number
 
 
 @contextmanager
@@ -188,7 +202,8 @@ def open_model(folder: Path | None) -> Iterator[Opened]:
         from skyeye_edge.training import CheckpointPredictor
 
         name = f"{folder.absolute().name} (checkpoint {digest(folder)}, PyTorch)"
-        yield Opened(name, CheckpointPredictor(folder))
+        checkpoint = CheckpointPredictor(folder)
+        yield Opened(name, checkpoint, checkpoint.spec.frames)
         return
     if folder is not None and not (folder / MANIFEST_NAME).exists():
         raise InputError(
@@ -205,7 +220,8 @@ def open_model(folder: Path | None) -> Iterator[Opened]:
                 return model.run(image, list(tasks))
 
         bundle = model.bundle
-        yield Opened(f"{bundle.manifest.name} (bundle {bundle.sha256[:12]})", Runtime())
+        name = f"{bundle.manifest.name} (bundle {bundle.sha256[:12]})"
+        yield Opened(name, Runtime(), model.spec.frames)
 
 
 def digest(folder: Path) -> str:

@@ -15,7 +15,7 @@ from skyeye_edge.evaluation.answers import (
     evaluate_classes,
     evaluate_vqa,
 )
-from skyeye_edge.evaluation.asking import Sample, ask_all
+from skyeye_edge.evaluation.asking import Sample, ask_all, evenly
 from skyeye_edge.evaluation.bootstrap import Drawing
 from skyeye_edge.evaluation.calibration import (
     CalibrationReport,
@@ -60,6 +60,7 @@ from skyeye_edge.evaluation.reliability import (
 )
 from skyeye_edge.evaluation.report import Evaluation, evaluate_answers, write_report
 from skyeye_edge.evaluation.scoring import score_answers
+from skyeye_edge.evaluation.scoring.words import plain_kind
 from skyeye_edge.evaluation.shares import Share
 
 __all__ = [
@@ -103,11 +104,13 @@ __all__ = [
     "evaluate_ground",
     "evaluate_identify",
     "evaluate_vqa",
+    "evenly",
     "expected_calibration_error",
     "fit_scores",
     "judge_boxes",
     "mean_scores",
     "measure_calibration",
+    "plain_kind",
     "plain_words",
     "plot_reliability",
     "read_answers",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from skyeye_edge.core.errors import MediaError
 from skyeye_edge.core.results import (
@@ -17,6 +18,8 @@ from skyeye_edge.core.tasks import Task
 from skyeye_edge.evaluation.answered import Answered
 from skyeye_edge.evaluation.predictor import ClipPredictor, Picture
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
@@ -28,15 +31,23 @@ class Sample:
     unanswered: Answered  # all that is known before the model has spoken
 
 
-def ask_all(predictor: ClipPredictor, samples: Iterable[Sample]) -> Iterator[Answered]:
+def ask_all(
+    predictor: ClipPredictor, samples: Iterable[Sample], most_frames: int = 0
+) -> Iterator[Answered]:
     """Answers in the order of the samples; an image is encoded once for those that follow another.
 
     An image that cannot be read is no reason to stop: its questions count as wrong, and say why.
+
+    Args:
+        predictor: who is asked.
+        samples: the questions; about an image they follow each other.
+        most_frames: that the model takes of a clip, evenly spaced; 0: all.
     """
     for _, group in itertools.groupby(samples, key=lambda sample: sample.unanswered.image):
         asked = list(group)
         try:
-            pictures = [each() if callable(each) else each for each in asked[0].pictures]
+            frames = evenly(asked[0].pictures, most_frames)
+            pictures = [each() if callable(each) else each for each in frames]
             subject = pictures[0] if len(pictures) == 1 else pictures
             results = predictor.run(subject, [sample.task for sample in asked])
         except MediaError as error:
@@ -57,3 +68,12 @@ def note_answer(question: Answered, result: TaskResult) -> Answered:
         scores=tuple(float(box.score) for box in boxes),
         size=result.size if all(result.size) else question.size,
     )
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """At most `most` evenly spaced items; all if it is 0."""
+    if not 0 < most < len(items):
+        return list(items)
+    if most == 1:
+        return [items[len(items) // 2]]
+    return [items[place * (len(items) - 1) // (most - 1)] for place in range(most)]

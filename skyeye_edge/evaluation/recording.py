@@ -20,6 +20,8 @@ def record_answers(
     samples: Sequence[Sample],
     path: Path,
     run: Mapping[str, Any],
+    *,
+    most_frames: int = 0,
     tell: Callable[[int], None] = lambda answered: None,
 ) -> list[Answered]:
     """Ask what is not answered in the file yet, and write every answer down as it comes.
@@ -29,6 +31,7 @@ def record_answers(
         samples: all questions; their keys say which are answered.
         path: the file of answers; it may hold the beginning of the same run.
         run: what this run is, for its first line; values that JSON can hold.
+        most_frames: that the model takes of a clip; 0: all.
         tell: hears how many questions are answered.
 
     Returns:
@@ -44,7 +47,7 @@ def record_answers(
     tell(len(answers))
     rest = [sample for sample in samples if sample.unanswered.key not in answers]
     with path.open("a", encoding="utf-8") as file:
-        for answer in ask_all(predictor, rest):
+        for answer in ask_all(predictor, rest, most_frames):
             answers[answer.key] = answer
             file.write("".join(answer_lines([answer])))
             file.flush()  # whatever ends this process, what was answered is kept

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 
+from skyeye_edge.evaluation.ptb import caption_tokens
+
+
+@lru_cache(maxsize=65536)  # the same references are scored again and again
 def caption_words(text: str) -> str:
     """PTB tokens in lower case without punctuation, one space between them."""
-    return " ".join(text.lower().split())
+    return " ".join(caption_tokens(text))
 
 
 def caption_characters(text: str) -> str:

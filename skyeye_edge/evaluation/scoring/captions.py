@@ -44,8 +44,9 @@ def score_captions(answers: Sequence[Answered], drawing: Drawing) -> list[Table]
         answers: of the task "caption", at least one.
         drawing: how intervals are made; CIDEr's keep the document frequencies.
     """
+    meteor = open_meteor()
     return [
-        Table("caption", title, tuple(_figures(answers, split, drawing)), note)
+        Table("caption", title, tuple(_figures(answers, split, meteor, drawing)), note)
         for title, split, note in _LEVELS
     ]
 
@@ -61,7 +62,7 @@ def caption_scores(answers: Sequence[Answered]) -> dict[str, dict[str, float]]:
 
 
 def _figures(
-    answers: Sequence[Answered], split: Callable[[str], str], drawing: Drawing
+    answers: Sequence[Answered], split: Callable[[str], str], meteor: Any, drawing: Drawing
 ) -> list[Figure]:
     known, said = _sentences(answers, split)
     images = [answer.image for answer in answers]
@@ -75,11 +76,10 @@ def _figures(
 
     found: list[Figure] = []
     figures([f"BLEU-{n}" for n in range(1, _GRAMS + 1)], _bleu_parts(known, said), _bleu)
-    meteor = _meteor_parts(known, said)
     if meteor is None:
         found.append(Figure("METEOR", None, number, note=_NO_JAVA))
     else:
-        figures(["METEOR"], meteor, _meteor)
+        figures(["METEOR"], _meteor_parts(meteor, known, said), _meteor)
     figures(["ROUGE-L"], _with_ones(_rouge(known, said)), _mean)
     figures(["CIDEr"], _with_ones(_cider(known, said)), _mean)
     return found
@@ -119,13 +119,17 @@ def _bleu(sums: Numbers) -> Numbers:
     return np.asarray(100 * scores * shortness[..., None])
 
 
-def _meteor_parts(known: Sentences, said: Sentences) -> Numbers | None:
-    """(n, 23): what METEOR 1.5 counts in each sentence; None where it does not run."""
+def open_meteor() -> Any:
+    """pycocoevalcap's METEOR, whose Java program ends with it; None where there is no Java."""
     if shutil.which("java") is None:
         return None
     with needs("evaluation"):
         from pycocoevalcap.meteor.meteor import Meteor
-    meteor = Meteor()
+    return Meteor()
+
+
+def _meteor_parts(meteor: Any, known: Sentences, said: Sentences) -> Numbers:
+    """(n, 23): what METEOR 1.5 counts in each sentence."""
     rows = []
     for key, (words,) in said.items():
         references = [_without_bars(each) for each in known[key]]

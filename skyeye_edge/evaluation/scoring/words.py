@@ -76,6 +76,12 @@ def is_right(answer: Answered) -> bool:
     return any(said == plain_answer(words) for words in answer.references)
 
 
+def plain_kind(kind: str) -> str:
+    """The type of a question in our words: RSVQA's own files say `comp` and `rural_urban`."""
+    names = {"comp": "comparison", "rural_urban": "rural/urban"}
+    return names.get(kind.strip().lower(), kind.strip().lower())
+
+
 def kind_of(question: str, answer: str) -> str:
     """The type of a question whose set does not state it, by RSVQA's patterns and the answer."""
     asked, right = plain_answer(question), plain_answer(answer)

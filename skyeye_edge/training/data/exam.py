@@ -7,39 +7,45 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.tasks import Ask, Caption, Classify, Detect, Ground, Identify, Task
-from skyeye_edge.evaluation import TASK_NAMES, Answered, Sample, TaskName
+from skyeye_edge.evaluation import TASK_NAMES, Answered, Sample, TaskName, evenly, plain_kind
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.builders.known import missing_labels, sure_objects
 from skyeye_edge.training.data.readers import read_annotations
-from skyeye_edge.training.data.record import read_rgb
+from skyeye_edge.training.data.record import ImageSource, read_rgb
 from skyeye_edge.training.data.video_frames import VideoFrame
 
-T = TypeVar("T")
 # Absent labels that are asked of an image: a share of all, evenly spaced.
 MOST_ABSENT = 3
 
 
 def read_samples(
-    path: Path, kind: str, split: str, *, tasks: Sequence[TaskName] = (), limit: int = 0
+    path: Path,
+    kind: str,
+    split: str,
+    *,
+    images: Path | None = None,
+    tasks: Sequence[TaskName] = (),
+    limit: int = 0,
 ) -> list[Sample]:
     """The questions of an annotation file.
 
     Args:
         path: the file.
-        kind: how it is written; docs/train.md shows each.
+        kind: how it is written; docs/data.md shows each.
         split: which images; "all" takes every one.
+        images: the folder with the images; None: where the format usually has them.
         tasks: which questions; none: all that the images have answers to.
         limit: images, evenly spaced; 0: all.
 
     Raises:
         DataError: the file is missing or wrong, or there is nothing to ask.
     """
-    everything = DataSet(path.stem, tuple(read_annotations(path, kind, split)))
+    everything = DataSet(path.stem, tuple(read_annotations(path, kind, split, images)))
     samples = build_samples(everything, tasks)
     kept = set(evenly(list(dict.fromkeys(each.unanswered.image for each in samples)), limit))
     samples = [each for each in samples if each.unanswered.image in kept]
@@ -95,7 +101,14 @@ def _questions(
         case "ask":
             kinds = item.question_types or ("",) * len(item.questions)
             for (question, answer), kind in zip(item.questions, kinds, strict=True):
-                yield Ask(question), {"asked": question, "kind": kind, "references": (answer,)}
+                yield (
+                    Ask(question),
+                    {
+                        "asked": question,
+                        "kind": plain_kind(kind),
+                        "references": (answer,),
+                    },
+                )
         case "classify" if item.scene and len(data.scenes) > 1:
             yield Classify(data.scenes), {"references": (item.scene,)}
         case "identify":
@@ -115,20 +128,19 @@ def _absent(item: Annotation, labels: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*item.absent, *evenly(missing, MOST_ABSENT)]))
 
 
-def evenly(items: Sequence[T], most: int) -> list[T]:
-    """At most `most` evenly spaced items; all if it is 0."""
-    if not 0 < most < len(items):
-        return list(items)
-    return [items[place * (len(items) - 1) // max(1, most - 1)] for place in range(most)]
-
-
 def _names(annotations: Sequence[Annotation], data: str) -> list[str]:
-    """A short name for the image of each annotation: its path below the folder of all of them."""
-    files = [item.image for item in annotations if isinstance(item.image, Path)]
-    folder = Path(os.path.commonpath([file.parent for file in files])) if files else Path()
+    """A short name for the images of each annotation: its path below the folder of all of them."""
+    files = [_file(item.image) for item in annotations]
+    known = [file.parent for file in files if file is not None]
+    folder = Path(os.path.commonpath(known)) if known else Path()
     return [
-        item.image.relative_to(folder).as_posix()
-        if isinstance(item.image, Path)
-        else f"{data} {number}"
-        for number, item in enumerate(annotations)
+        f"{data} {number}" if file is None else file.relative_to(folder).as_posix()
+        for number, file in enumerate(files)
     ]
+
+
+def _file(image: ImageSource) -> Path | None:
+    """Where an image lies; None if it was drawn."""
+    if isinstance(image, VideoFrame):
+        return image.path
+    return image if isinstance(image, Path) else None

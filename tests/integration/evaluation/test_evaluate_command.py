@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from skyeye_edge.cli import main
 from skyeye_edge.training.data.synthetic import render_scene
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_java() -> Iterator[None]:
+    """METEOR takes seconds to start; test_scoring_captions.py is about it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        yield
 
 
 @pytest.fixture(scope="module")
