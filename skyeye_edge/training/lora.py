@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+import torch
 from torch import Tensor, nn
 
 from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.training.experts import ADAPTER, add_experts
+from skyeye_edge.training.model.checkpoint import CheckpointContents
 from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.recipe import LoraRecipe, Part
 
@@ -45,6 +47,16 @@ def train_only(model: SkyEyeModel, parts: Collection[Part]) -> None:
     model.requires_grad_(False)
     for name, value in model.named_parameters():
         value.requires_grad_(_part_of(name) in parts)
+
+
+def restore_trained(model: SkyEyeModel, parts: Collection[Part], base: CheckpointContents) -> None:
+    """Give these parts float32 weights, unrounded, in a model that was read in half precision."""
+    stored = {**base.vision, **base.aligner}
+    stored |= {f"language_model.{name}": tensor for name, tensor in base.language.items()}
+    for name, value in model.named_parameters():
+        if _part_of(name) in parts and value.dtype != torch.float32:
+            unrounded = stored[name].read() if name in stored else value.data
+            value.data = unrounded.to(value.device, torch.float32)
 
 
 def trained_tensors(model: SkyEyeModel, parts: Collection[Part]) -> dict[str, Tensor]:

@@ -34,8 +34,13 @@ from skyeye_edge.training.contact_sheet import draw_sheet
 from skyeye_edge.training.data.annotation import DataSet
 from skyeye_edge.training.data.collate import Tokenizer, collate
 from skyeye_edge.training.data.samples import Parts, Samples, counted, read_data
-from skyeye_edge.training.lora import add_adapters, train_only, trained_tensors
-from skyeye_edge.training.model.checkpoint import saving
+from skyeye_edge.training.lora import (
+    add_adapters,
+    restore_trained,
+    train_only,
+    trained_tensors,
+)
+from skyeye_edge.training.model.checkpoint import read_contents, saving
 from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.predictor import CheckpointPredictor
 from skyeye_edge.training.quiet import quiet
@@ -103,11 +108,7 @@ def train(
     parts = [read_data(source, recipe.seed) for source in recipe.data]
     with quiet(), _threads(recipe.threads):
         set_seed(recipe.seed)
-        model = SkyEyeModel.from_checkpoint(recipe.base)
-        model.spec = recipe.adapt(model.spec, model.vision.config.grid)
-        if recipe.aligner:
-            model.renew_aligner(recipe.aligner)
-        add_adapters(model, recipe.lora, recipe.parts)
+        model = _prepared(recipe)
         first = _process()[0] == 0
         run = open_run(recipe_path, recipe, resume=resume) if first else RunFolder(recipe.run)
         predictor = _predictor(model)  # of the base as yet: fresh adapters change nothing
@@ -124,6 +125,21 @@ def train(
     if first:
         draw_curves(run)
     return run.path
+
+
+def _prepared(recipe: Recipe) -> SkyEyeModel:
+    """The base with what the recipe changes before the first step; what is trained is float32."""
+    four_bits = recipe.frozen == "nf4"
+    dtype = torch.bfloat16 if four_bits else getattr(torch, recipe.frozen)
+    model = SkyEyeModel.from_checkpoint(recipe.base, dtype=dtype, four_bits=four_bits)
+    model.spec = recipe.adapt(model.spec, model.vision.config.grid)
+    if recipe.aligner:
+        model.renew_aligner(recipe.aligner)
+    add_adapters(model, recipe.lora, recipe.parts)
+    restore_trained(model, recipe.parts, read_contents(recipe.base))
+    if recipe.recompute:
+        model.save_memory()
+    return model
 
 
 def _predictor(model: SkyEyeModel) -> CheckpointPredictor:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
 from skyeye_edge.core.errors import CheckpointError, InputError
 from skyeye_edge.core.spec import ModelSpec
@@ -117,6 +118,7 @@ class SkyEyeModel(VisionSide):
         *,
         attention: str = "eager",
         dtype: torch.dtype = torch.float32,
+        four_bits: bool = False,
     ) -> SkyEyeModel:
         """The model of a checkpoint folder, in evaluation mode.
 
@@ -124,6 +126,7 @@ class SkyEyeModel(VisionSide):
             folder: with `skyeye.json`.
             attention: of the language model, by transformers' names.
             dtype: of all weights; half precision halves the memory of what stays frozen.
+            four_bits: the decoder's matrices as NF4 (QLoRA, arXiv 2305.14314), which needs a GPU.
 
         Raises:
             CheckpointError: a file is missing, damaged, or does not fit the others.
@@ -133,7 +136,10 @@ class SkyEyeModel(VisionSide):
         try:
             with quiet():
                 language_model = AutoModelForCausalLM.from_pretrained(
-                    folder / LANGUAGE, dtype=dtype, attn_implementation=attention
+                    folder / LANGUAGE,
+                    dtype=dtype,
+                    attn_implementation=attention,
+                    quantization_config=_nf4(dtype) if four_bits else None,
                 )
             with torch.device("meta"):  # no memory for weights that are replaced at once
                 vision, aligner = read_parts(contents)
@@ -202,6 +208,20 @@ class SkyEyeModel(VisionSide):
         values: dict[str, object] = json.loads(config.to_json_string())
         number = str(dtype or self.language_model.dtype).removeprefix("torch.")
         return {**values, "architectures": [type(self.language_model).__name__], "dtype": number}
+
+
+def _nf4(dtype: torch.dtype) -> BitsAndBytesConfig:
+    if not torch.cuda.is_available() or find_spec("bitsandbytes") is None:
+        raise InputError(
+            "frozen: nf4 needs a GPU with CUDA and `pip install bitsandbytes`; bfloat16 works "
+            "everywhere"
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
 
 
 def _check_sizes(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.errors import InputError, SkyEyeError
 from skyeye_edge.core.prompt import build_prompt
 from skyeye_edge.core.tasks import Caption
 from skyeye_edge.training import CheckpointPredictor, SkyEyeModel, TrainingEvent, merge, train
@@ -140,6 +140,34 @@ def test_a_model_trained_without_identifiers_is_asked_without(write: Write, tmp_
 
     prompt = build_prompt([(Caption(), None)], [(9, 9)], merged.spec)
     assert "[caption]" not in str(prompt) and "please describe" in str(prompt)
+
+
+@pytest.mark.parametrize("parts", ["[lora, aligner]", "[decoder, aligner]"])
+def test_what_is_trained_is_float32_while_the_rest_is_half(
+    write: Write, minute_checkpoint: Path, tmp_path: Path, parts: str
+) -> None:
+    recipe = write(parts)
+    recipe.write_text(recipe.read_text() + "frozen: bfloat16\nrecompute: true\n")
+    events: list[TrainingEvent] = []
+
+    run = train(recipe, on_event=events.append)
+
+    assert events[-1].loss < events[0].loss
+    trained = load_file(run / "only" / TRAINED)
+    assert {value.dtype for value in trained.values()} == {torch.float32}
+    merged = SkyEyeModel.from_checkpoint(merge(run, tmp_path / "merged").target).state_dict()
+    before = SkyEyeModel.from_checkpoint(minute_checkpoint).state_dict()
+    vision = [name for name in before if name.startswith("vision.")]
+    assert all(torch.equal(merged[name], before[name]) for name in vision)  # never rounded
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_four_bits_without_a_gpu_are_refused(write: Write) -> None:
+    recipe = write("[lora]")
+    recipe.write_text(recipe.read_text() + "frozen: nf4\n")
+
+    with pytest.raises(SkyEyeError, match="nf4 needs a GPU"):
+        train(recipe)
 
 
 @pytest.mark.parametrize(
