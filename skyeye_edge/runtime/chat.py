@@ -78,7 +78,7 @@ class Chat:
 
     def identify(self, box: XYXY | Box) -> TextResult:
         """What is in a box, given in pixels."""
-        return self._tell(Identify(box.xyxy if isinstance(box, Box) else box), TextResult)
+        return self._tell(Identify(box.hull if isinstance(box, Box) else box), TextResult)
 
     def ask(self, question: str) -> TextResult:
         """The answer to a free question."""

@@ -213,7 +213,7 @@ class Model:
         self, image: ImageLike, box: XYXY | Box, *, max_tokens: int | None = None
     ) -> TextResult:
         """What is in a box, given as (left, top, right, bottom) in pixels."""
-        xyxy = box.xyxy if isinstance(box, Box) else box
+        xyxy = box.hull if isinstance(box, Box) else box
         return self.run(image, (Identify(xyxy),), max_tokens=max_tokens)[0]
 
     def ask(self, image: Images, question: str, *, max_tokens: int | None = None) -> TextResult:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skyeye_edge.core.errors import needs
 
 if TYPE_CHECKING:
+    from skyeye_edge.training.importing.llava import Llava, LlavaReport, import_llava
     from skyeye_edge.training.importing.minigptv2 import ImportReport, MiniGptV2, import_minigptv2
     from skyeye_edge.training.merger import MergeReport, merge
     from skyeye_edge.training.model.skyeye import SkyEyeModel
@@ -20,12 +21,15 @@ __all__ = [
     "Change",
     "CheckpointPredictor",
     "ImportReport",
+    "Llava",
+    "LlavaReport",
     "MergeReport",
     "MiniGptV2",
     "Recipe",
     "Scores",
     "SkyEyeModel",
     "TrainingEvent",
+    "import_llava",
     "import_minigptv2",
     "merge",
     "read_recipe",
@@ -38,12 +42,15 @@ _HOMES = {
     "Change": "scoring",
     "CheckpointPredictor": "predictor",
     "ImportReport": "importing.minigptv2",
+    "Llava": "importing.llava",
+    "LlavaReport": "importing.llava",
     "MergeReport": "merger",
     "MiniGptV2": "importing.minigptv2",
     "Recipe": "recipe",
     "Scores": "scoring",
     "SkyEyeModel": "model.skyeye",
     "TrainingEvent": "trainer",
+    "import_llava": "importing.llava",
     "import_minigptv2": "importing.minigptv2",
     "merge": "merger",
     "read_recipe": "recipe",

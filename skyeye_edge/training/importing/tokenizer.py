@@ -64,12 +64,17 @@ def find_tokenizer(folders: Iterable[Path | None]) -> FoundTokenizer:
     return FoundTokenizer(model, fast, said.get("legacy"))
 
 
-def write_tokenizer(found: FoundTokenizer, target: Path) -> Encode:
+def write_tokenizer(found: FoundTokenizer, target: Path, rows: int) -> Encode:
     """Write the sentencepiece model of a tokenizer to `target`; gives what encodes with it.
 
+    Args:
+        found: the tokenizer.
+        target: the file.
+        rows: of the embedding, one for each piece at least.
+
     Raises:
-        CheckpointError: there is only a `tokenizer.json`, and it is no plain LLaMA's; or the two
-            that there are do not cut texts alike.
+        CheckpointError: it has more pieces than `rows`; there is only a `tokenizer.json`, and it
+            is no plain LLaMA's; or the two that there are do not cut texts alike.
     """
     with needs("training"):
         from sentencepiece import SentencePieceProcessor
@@ -84,6 +89,12 @@ def write_tokenizer(found: FoundTokenizer, target: Path) -> Encode:
         raise CheckpointError(
             f"{found.model or found.fast}: not a sentencepiece model: {error}"
         ) from error
+
+    if processor.get_piece_size() > rows:
+        raise CheckpointError(
+            f"{found.model or found.fast}: {processor.get_piece_size()} pieces, but the embedding "
+            f"has {rows} rows: the tokenizer belongs to another model"
+        )
 
     def encode(text: str) -> list[int]:
         ids: list[int] = processor.encode(text)

@@ -12,7 +12,7 @@ from skyeye_edge.training.model.ledger import Ledger
 from skyeye_edge.training.model.tensors import LazyTensor, Tensors
 
 # As peft writes them: with the adapter's name since 0.3, without before. Experts have none of both.
-_ADAPTER = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.\w+)?\.weight")
+ADAPTER = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.\w+)?\.weight")
 _EXPERTS = ".lora_router"
 _PROBES = 16  # random inputs that merged and adapted matrices are compared on
 
@@ -43,7 +43,7 @@ def take_adapters(
         CheckpointError: one has no counterpart, or does not fit its matrix.
     """
     found: dict[str, Adapter] = {}
-    matches = [match for name in ledger.names if (match := _ADAPTER.fullmatch(name))]
+    matches = [match for name in ledger.names if (match := ADAPTER.fullmatch(name))]
     sides = {(match["layer"], match["side"]): match.string for match in matches}
     for layer in dict.fromkeys(layer for layer, _ in sides):
         target = f"{layer.removeprefix(prefix)}.weight"

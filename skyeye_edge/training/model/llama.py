@@ -45,6 +45,18 @@ def read_sizes(folder: Path) -> LlamaSizes:
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a usable configuration: {error!r}") from error
+    return sizes_of(config, path)
+
+
+def sizes_of(config: Mapping[str, Any], path: Path) -> LlamaSizes:
+    """The sizes that a configuration states, which was read from `path`.
+
+    Raises:
+        CheckpointError: something is missing, or it is not a plain LLaMA.
+    """
+    try:
         kind = config["model_type"]
         if kind != "llama":
             raise CheckpointError(f"{path}: model type {kind!r}; only 'llama' can be exported")
