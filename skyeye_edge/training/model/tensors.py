@@ -23,6 +23,7 @@ from torch import Tensor
 from skyeye_edge.core.errors import CheckpointError
 
 SHARD_BYTES = 2**30  # of weights in one file
+MAPPED_BYTES = 2**28  # that are read of a PyTorch file before it is mapped anew
 SECTIONS = ("model", "state_dict", "module")  # where training programs put weights in a dict
 _DTYPES = {
     "F64": torch.float64,
@@ -164,8 +165,9 @@ def _read_torch(path: Path) -> Weights:
     sections = [name for name in SECTIONS if isinstance(contents.get(name), Mapping)]
     section = sections[0] if sections else None
     named = contents if section is None else contents[section]
+    mapped = _MappedFile(path, section) if _is_zip(path) else None
     tensors = {
-        str(name): _from_torch(path, section, name, value)
+        str(name): _from_torch(path, mapped, name, value)
         for name, value in named.items()
         if isinstance(value, Tensor)
     }
@@ -179,18 +181,36 @@ def _read_torch(path: Path) -> Weights:
     return Weights(path, tensors, values)
 
 
-def _from_torch(path: Path, section: str | None, name: object, value: Tensor) -> LazyTensor:
-    if not _is_zip(path):  # of before 2020: only whole files can be read
-        return lazy(value)
+def _from_torch(path: Path, mapped: _MappedFile | None, name: object, value: Tensor) -> LazyTensor:
     if value.layout != torch.strided or value.is_quantized:
         raise CheckpointError(f"{path}: tensor {name!r} is sparse or quantised")
+    if mapped is None:  # of before 2020: such a file can only be read whole
+        return lazy(value)
+    return LazyTensor(tuple(value.shape), value.dtype, lambda: mapped.read(name))
 
-    def read() -> Tensor:
-        # Mapped anew: what is read of a mapped file counts as memory until nothing refers to it.
-        contents = _load_torch(path)
-        return (contents if section is None else contents[section])[name].detach().clone()
 
-    return LazyTensor(tuple(value.shape), value.dtype, read)
+class _MappedFile:
+    """A PyTorch file whose tensors are read one by one, and mapped anew now and then.
+
+    What was read of a mapped file counts as memory until nothing refers to the mapping; to open a
+    file takes some milliseconds for every hundred tensors in it.
+    """
+
+    def __init__(self, path: Path, section: str | None) -> None:
+        self._path, self._section = path, section
+        self._named: Mapping[Any, Tensor] | None = None
+        self._read_bytes = 0
+
+    def read(self, name: object) -> Tensor:
+        """A copy of one tensor."""
+        if self._named is None or self._read_bytes > MAPPED_BYTES:
+            self._named, self._read_bytes = None, 0  # the old mapping ends before the new one
+            contents = _load_torch(self._path)
+            self._named = contents if self._section is None else contents[self._section]
+        assert self._named is not None
+        value = self._named[name].detach()
+        self._read_bytes += value.nbytes
+        return value.clone()
 
 
 def _is_zip(path: Path) -> bool:

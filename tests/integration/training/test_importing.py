@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import skyeye_edge as sky
 from skyeye_edge.cli.main import main
 from skyeye_edge.core.preprocess import preprocess
+from skyeye_edge.core.prompt import build_prompt
+from skyeye_edge.runtime.language import EncodedImage, LanguageModel, Request
+from skyeye_edge.runtime.libllama import ContextOptions
+from skyeye_edge.runtime.vision.onnx import OnnxVision
 from skyeye_edge.training import SkyEyeModel
+from skyeye_edge.training.data.collate import IMAGE, Tokenizer, tokenise
 
 TRAINED = (
     "single_1",
@@ -107,3 +114,57 @@ def test_the_imported_model_answers_as_the_original(
 
     torch.testing.assert_close(logits, wanted["last_logits"], atol=1e-4, rtol=0)
     assert ids == wanted["greedy_ids"]
+
+
+@pytest.fixture(scope="module")
+def bundle(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> sky.Bundle:
+    """The strict export of the imported checkpoint, by the command line."""
+    target = tmp_path_factory.mktemp("exported") / "bundle"
+    variants = ["--vision", "fp32", "--language", "F32", "--parity", "never"]
+    assert main(["export", str(imported), "-o", str(target), *variants]) == 0
+    return sky.open_bundle(target)
+
+
+@pytest.fixture(scope="module")
+def encoder(bundle: sky.Bundle) -> Iterator[OnnxVision]:
+    vision = OnnxVision(bundle.vision_file("fp32"), bundle.spec.vision)
+    yield vision
+    vision.close()
+
+
+@pytest.fixture(scope="module")
+def language(bundle: sky.Bundle) -> Iterator[LanguageModel]:
+    options = ContextOptions(length=bundle.spec.context, sequences=1, threads=1, exact=True)
+    model = LanguageModel(bundle.language_file("F32"), options)
+    yield model
+    model.close()
+
+
+@pytest.mark.parametrize("question", range(3))
+def test_the_runtime_answers_as_the_original(
+    bundle: sky.Bundle, encoder: OnnxVision, language: LanguageModel, told: Values, question: int
+) -> None:
+    wanted = told["infer"][question]
+    image = told["source_uint8_hwc"][wanted["image_index"]].numpy()
+    visual_tokens = encoder.encode(preprocess(image, bundle.spec.vision))[0]
+    turns = [(asked, answer) for asked, answer in wanted["turns"]]
+    segments = build_prompt(turns, [(1, 1)], bundle.spec, as_reference=True)
+
+    picture = EncodedImage(visual_tokens, visual_tokens.tobytes())
+    request = Request(segments, (picture,), max_tokens=len(wanted["greedy_ids"]))
+    reply = language.generate([request])[0]
+
+    assert list(reply.ids) == wanted["greedy_ids"]
+
+
+def test_the_imported_model_reads_a_prompt_as_the_original(
+    model: SkyEyeModel, told: Values
+) -> None:
+    tokenizer = Tokenizer(model.tokenizer_file)
+    wanted = told["infer"][2]
+    turns = [(asked, answer) for asked, answer in wanted["turns"]]
+
+    segments = build_prompt(turns, [(1, 1)], model.spec, as_reference=True)
+
+    ids, _ = tokenise(segments, tokenizer, model.spec.vision.tokens)
+    assert ids == [number if number >= 0 else IMAGE for number in wanted["input_ids"]]
