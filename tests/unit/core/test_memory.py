@@ -8,7 +8,7 @@ import pytest
 from skyeye_edge.core.bundle import Bundle
 from skyeye_edge.core.errors import BundleError
 from skyeye_edge.core.manifest import FileEntry, Manifest
-from skyeye_edge.core.memory import MemoryNeed, memory_need, remembered_prompts
+from skyeye_edge.core.memory import MemoryNeed, free_memory, memory_need, remembered_prompts
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
 
 MakeBundle = Callable[..., Bundle]
@@ -74,6 +74,15 @@ def test_without_grouped_heads_every_head_is_kept(make_bundle: MakeBundle) -> No
     full = memory_need(make_bundle(**plain), "fp32", "Q8_0")
 
     assert full.kv == 2 * grouped.kv
+
+
+def test_free_memory_is_what_the_system_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 5 kB\n")
+    monkeypatch.setattr("skyeye_edge.core.memory._MEMORY_FACTS", tmp_path / "meminfo")
+
+    assert free_memory() == 5 * 1024
 
 
 def test_a_header_without_sizes_is_a_damaged_bundle(make_bundle: MakeBundle) -> None:

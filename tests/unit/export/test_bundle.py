@@ -100,6 +100,23 @@ def test_parity_has_a_row_for_every_pair_and_neither_times_nor_host(report: Expo
     assert set(values) == {"schema", "images", "tasks", "rows"}
 
 
+def test_where_the_checkpoint_does_not_fit_into_memory_parity_is_left_out_and_said_to_be(
+    checkpoint: Path, frames: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 8000000 kB\nMemAvailable: 1000 kB\n")
+    monkeypatch.setattr("skyeye_edge.core.memory._MEMORY_FACTS", tmp_path / "meminfo")
+    said: list[str] = []
+
+    report = export_bundle(
+        checkpoint, tmp_path / "bundle", vision=["fp32"], frames=frames, tell=said.append
+    )
+
+    assert report.parity == ()
+    assert not (tmp_path / "bundle" / "parity.json").exists()
+    assert any("parity is not measured" in line and "--parity always" in line for line in said)
+    assert verify_bundle(report.bundle).manifest.name == "random"
+
+
 def test_the_report_lists_the_types_that_were_read_back(report: ExportReport) -> None:
     types = {file.name: file.content for file in report.files}
 
