@@ -12,8 +12,9 @@ from skyeye_edge.training.data.readers.entries import UNKNOWN, Entry
 
 # `{<x1><y1><x2><y2>}` and the same with `|<angle>` count in hundredths; lists are shares.
 SPECS = (BoxSpec(format="geochat"), BoxSpec(bins=1000, format="normalised"))
+_MAYBE = re.compile(r"\{<|\{\d|\[[01]|<p>")  # most texts have none of these
 _BEGUN = re.compile(r"\{<|\{\d")  # what is left of a box that could not be read
-_GROUP = re.compile(rf"{PLACE}(?:\s*(?:<delim>|,|;|and)?\s*{PLACE})*")
+_GROUP = re.compile(rf"{PLACE}(?:\s*(?:<delim>|,)?\s*{PLACE})*")
 _NAMED = re.compile(rf"<p>(.*?)</p>\s*({PLACE})?")
 Groups = tuple[tuple[str, tuple[Box, ...]], ...]  # words, or "" for a `PLACE` in the text
 
@@ -41,6 +42,8 @@ class BoxedText:
 
 def has_boxes(text: str) -> bool:
     """Whether reading it needs the size of the image."""
+    if not _MAYBE.search(text):
+        return False
     return bool(_BEGUN.search(text)) or any(spec.language.box.search(text) for spec in SPECS)
 
 
@@ -55,6 +58,9 @@ def read_boxed_text(text: str, size: Size, entry: Entry) -> BoxedText:
     Raises:
         DataError: a box is broken, has no area, or lies outside.
     """
+    text = text.replace(PLACE, " ")
+    if not _MAYBE.search(text):
+        return BoxedText(text)
     if size == UNKNOWN:  # the image cannot be read: training says so, or skips it
         size = (1, 1)
     found: list[Box] = []  # marked first, so that those of both languages come in their order

@@ -51,12 +51,13 @@ def read_conversations(file: Path, images: Path | None = None) -> Iterator[OfSpl
         DataError: a record is wrong.
     """
     folders = image_folders(file, images)
+    sizes: dict[Path, Size] = {}  # an image has many conversations in some sets
     for entry in read_json_lines(file) if file.suffix == ".jsonl" else read_array(file):
         names = [entry.name("image", "id")]
         if isinstance(entry.values.get("image"), list):
             names = list(entry.texts("image"))
         paths = tuple(folders.find(entry, name) for name in names)
-        turns = _turns(entry, _once(partial(image_size, paths[0])))
+        turns = _turns(entry, partial(_size, paths[0], sizes))
         split = entry.text("split") if "split" in entry.values else split_of(file)
         yield split, _annotation(paths, turns)
 
@@ -132,13 +133,8 @@ def _text(task: str, answer: BoxedText, question: str = "") -> TextResult:
     return TextResult(task, "text", answer.words, question=question, phrases=answer.groups)  # type: ignore[arg-type]
 
 
-def _once(find: Callable[[], Size]) -> Callable[[], Size]:
-    """The size of an image, looked up when it is first needed."""
-    known: list[Size] = []
-
-    def size() -> Size:
-        if not known:
-            known.append(find())
-        return known[0]
-
-    return size
+def _size(image: Path, known: dict[Path, Size]) -> Size:
+    """Of an image, looked up when it is first needed."""
+    if image not in known:
+        known[image] = image_size(image)
+    return known[image]
