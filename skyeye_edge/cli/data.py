@@ -69,6 +69,15 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--number", type=count, metavar="N", help="build: so many images, drawn by the seed"
     )
+    parser.add_argument(
+        "--make",
+        metavar="KINDS",
+        help="build: write a conversation about every image, of these kinds of turns "
+        "(docs/data.md lists them), such as refer,phrase,express",
+    )
+    parser.add_argument(
+        "--turns", type=count, default=4, metavar="N", help="build --make: at most; default 4"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="build; default 0")
     add_json(parser)
     parser.set_defaults(run=run)
@@ -158,6 +167,7 @@ def build(args: argparse.Namespace) -> int:
     """Write our JSON Lines."""
     from skyeye_edge.core.errors import InputError
     from skyeye_edge.training.data.inspection.sources import choose, read_sources, readable
+    from skyeye_edge.training.data.made import as_kinds, make_conversations
     from skyeye_edge.training.data.writing import write_lines
 
     if not args.output:
@@ -165,7 +175,11 @@ def build(args: argparse.Namespace) -> int:
     sources = read_sources(args.paths, args.format, args.images)
     found = [each for source in sources for each in readable(source)]
     found = [each for each in found if args.split in (None, each.split)]
-    written = write_lines(choose(found, args.number, args.seed), args.output)
+    chosen = choose(found, args.number, args.seed)
+    if args.make:
+        kinds = as_kinds(args.make.split(","))
+        chosen = make_conversations(chosen, kinds, args.turns, args.seed)
+    written = write_lines(chosen, args.output)
     if not args.quiet:
         print(f"{written} entries", file=sys.stderr)
     print(args.output)

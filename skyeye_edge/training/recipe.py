@@ -55,6 +55,7 @@ class DataRecipe:
     tasks: Mapping[Kind, float] = field(default_factory=dict)  # how often each; empty: all alike
     conversations: float | None = None  # share of samples with several turns; None: the stage's
     augment: bool = False  # crops, flips and colours; boxes and words follow
+    frames: int = 0  # of a video; 0: as many as its format says
     scenes: int = 0  # of "synthetic" and "recalled": how many pictures
     licence: str = ""
 
@@ -67,8 +68,8 @@ class DataRecipe:
             raise InputError("scenes: say how many, for synthetic and recalled and for no other")
         if self.format not in DRAWN and self.path == Path():
             raise InputError("'path' is missing")
-        if self.cap < 0:
-            raise InputError("cap is a number of images, 0 for all")
+        if min(self.cap, self.frames) < 0:
+            raise InputError("cap and frames are numbers of images, 0 for all")
         if not 0 <= (self.conversations or 0.0) <= 1:
             raise InputError("conversations is a share of the samples, 0 to 1")
         if not 0 <= self.hold_out <= 0.5:

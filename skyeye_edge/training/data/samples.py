@@ -21,6 +21,7 @@ from skyeye_edge.training.data.holding_out import hold_out
 from skyeye_edge.training.data.mixture import Mixture, Part
 from skyeye_edge.training.data.readers import of_split, read_splits
 from skyeye_edge.training.data.record import Record, Turn, sizes_of
+from skyeye_edge.training.data.video_frames import VideoFrame, clip_of
 from skyeye_edge.training.data.views.augment import crop_around, random_crop, tinted, view_of
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 
@@ -65,12 +66,23 @@ def read_data(recipe: DataRecipe, seed: int) -> Parts:
     if recipe.format == "recalled":
         return _parts(recipe, (), ())  # until the base is there to be asked: recall.py
     images = None if recipe.images == Path() else recipe.images
-    found = read_splits(recipe.path, recipe.format, images)
+    found = [
+        (split, _framed(item, recipe.frames))
+        for split, item in read_splits(recipe.path, recipe.format, images)
+    ]
     items = of_split(recipe.path, found, recipe.split)
     stated = [item for split, item in found if split == HELD_OUT]
     if stated and recipe.split not in (HELD_OUT, "all"):
         return _parts(recipe, items, stated)
     return _parts(recipe, *hold_out(items, recipe.hold_out, seed))
+
+
+def _framed(item: Annotation, frames: int) -> Annotation:
+    """A clip with so many frames of its video; as it is if that is 0."""
+    video = item.images[0]
+    if not frames or not isinstance(video, VideoFrame):
+        return item
+    return replace(item, images=clip_of(video.path, frames))
 
 
 def _parts(recipe: DataRecipe, trained: Iterable[Annotation], held: Iterable[Annotation]) -> Parts:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from skyeye_edge.core.boxes import BoxSpec, Size
+from skyeye_edge.core.results import PLACE, TaskResult, TextResult
+from skyeye_edge.core.tasks import Detect, Ground, Task, instruction
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.readers import Found
-from skyeye_edge.training.data.record import ImageSource
+from skyeye_edge.training.data.readers.image_files import image_size
+from skyeye_edge.training.data.record import ImageSource, Turn, sizes_of
 from skyeye_edge.training.data.video_frames import VideoFrame
 from skyeye_edge.training.run_folder import write_whole
 
@@ -44,6 +49,7 @@ def _line(found: Found, file: Path, number: int) -> dict[str, Any]:
         "boxes": _boxes(item),
         "questions": _questions(item),
         "absent": list(item.absent),
+        "conversations": [_texts(turns, item) for turns in item.conversations],
         "unsure": sorted(item.cut),
         "upright": item.upright,
     }
@@ -88,6 +94,44 @@ def _boxes(item: Annotation) -> list[dict[str, Any]]:
             values["phrase"] = own[0]
         boxes.append(values)
     return boxes + [{"bbox": list(box), "phrase": words} for words, box in left]
+
+
+def _texts(turns: Sequence[Turn], item: Annotation) -> list[dict[str, str]]:
+    """A conversation as LLaVA has it; boxes are shares of the image, turned ones GeoChat's."""
+    size = image_size(item.image) if isinstance(item.image, Path) else sizes_of([item.rgb])[0]
+    said = []
+    for turn in turns:
+        turned = any(box.angle for box in (*turn.boxes, *turn.target.boxes))
+        boxes = BoxSpec(format="geochat") if turned else BoxSpec(bins=1000, format="normalised")
+        task, answer = replace(turn, target=_marked(turn.target)).written(size, boxes)
+        said.append({"from": "human", "value": _instruction(task, size, boxes)})
+        said.append({"from": "gpt", "value": answer})
+    return said
+
+
+def _marked(target: TaskResult) -> TaskResult:
+    """With marks around the words that boxes belong to: lists of shares have none of their own."""
+    if not isinstance(target, TextResult):
+        return target
+    text = ""
+    rest = target.text
+    for words, _ in target.phrases:
+        before, found, rest = rest.partition(words or PLACE)
+        text += before + (f"<p>{words}</p> {PLACE}" if words and found else found)
+    unnamed = tuple(("", found) for _, found in target.phrases)
+    return replace(target, text=text + rest, phrases=unnamed)
+
+
+def _instruction(task: Task | str, size: Size, boxes: BoxSpec) -> str:
+    """The question in MiniGPT-v2's words, phrases marked so that they are found again."""
+    match task:
+        case str():
+            return task
+        case Ground(phrase=phrase):
+            return f"[refer] give me the location of <p>{phrase}</p>"
+        case Detect(name=name):
+            return f"[detection] <p>{name}</p>"
+    return instruction(task, size, boxes)
 
 
 def _questions(item: Annotation) -> list[dict[str, str]]:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from skyeye_edge.core.boxes import XYXY, BoxSpec
+from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.results import DetectResult, GroundResult, TextResult
 from skyeye_edge.core.tasks import Ask, Describe, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Annotation, DataSet, Object
@@ -26,6 +28,8 @@ from skyeye_edge.training.data.builders.turns import (
     draw_turns,
 )
 from skyeye_edge.training.data.builders.words import counted, plural
+from skyeye_edge.training.data.made import as_kinds, make_conversations
+from skyeye_edge.training.data.readers import Found
 from skyeye_edge.training.data.record import Turn
 
 SIZE = (200, 100)
@@ -284,6 +288,36 @@ def test_one_question_from_each_of_several_kinds_is_a_multi_task_conversation() 
 
     assert len(drawn) == 5
     assert len({type(turn.task) for turn in drawn}) >= 3
+
+
+def test_made_conversations_are_those_of_the_seed_and_hold_nothing_else(tmp_path: Path) -> None:
+    Image.new("RGB", SIZE).save(tmp_path / "a.png")
+    objects: tuple[Object, ...] = (((0, 0, 20, 20), "ship"), ((150, 60, 180, 99), "bridge"))
+    item = Annotation((tmp_path / "a.png",), captions=("a quay .",), objects=objects)
+    empty = Annotation((tmp_path / "a.png",))
+    found = [Found("x:1", "val", item), Found("x:2", "val", empty)]
+
+    made = make_conversations(found, as_kinds(["express", "phrase"]), 3, 1)
+    again = make_conversations(found, as_kinds(["express", "phrase"]), 3, 1)
+
+    assert [(each.split, each.item.captions, each.item.objects) for each in made] == [
+        ("val", (), ())
+    ]
+    assert made[0].item.conversations == again[0].item.conversations
+    assert len(made[0].item.conversations[0]) == 3
+    with pytest.raises(InputError, match="kind 'refers' is not known; known are caption, "):
+        as_kinds(["refers"])
+
+
+def test_nothing_is_asked_twice_in_a_conversation() -> None:
+    item = Annotation((Path("a"),), objects=(((0, 0, 20, 20), "ship"), ((90, 80, 110, 99), "ship")))
+
+    drawn = draw_turns(lambda kind: turns_of(kind, item), {"express": 1}, 9, random.Random(1))
+
+    assert sorted(turn.task.box for turn in drawn if isinstance(turn.task, Identify)) == [
+        (0, 0, 20, 20),
+        (90, 80, 110, 99),
+    ]
 
 
 def test_kinds_that_are_made_are_asked_only_where_a_recipe_names_them() -> None:

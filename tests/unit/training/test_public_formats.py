@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,11 +15,15 @@ from PIL import Image
 
 from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import DataError, MediaError
+from skyeye_edge.core.spec import ModelSpec, VisionSpec
 from skyeye_edge.core.tasks import Ask, Caption, Describe, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Annotation
+from skyeye_edge.training.data.collate import IGNORED, Tokenizer
 from skyeye_edge.training.data.readers import READERS, read_splits
 from skyeye_edge.training.data.record import read_rgb
+from skyeye_edge.training.data.samples import Samples, read_data
 from skyeye_edge.training.data.video_frames import VideoFrame
+from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 
 PICTURES = (  # of the files under tests/data/formats, all 100 x 80 pixels
     "karpathy/quay_1.png",
@@ -69,6 +74,15 @@ OURS = (  # format, file, and everything that it says
     ("yolo", "yolo/labels"),
     ("nwpu_vhr10", "nwpu_vhr10/ground truth"),
 )
+
+
+@pytest.fixture(scope="module")
+def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from skyeye_edge.training.pretrain.vocabulary import train_vocabulary
+
+    file = tmp_path_factory.mktemp("vocabulary") / "tokenizer.model"
+    words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "aeiou" for c in "lmnrst"]
+    return train_vocabulary([" ".join(words[n:]) for n in range(40)], file, 480, 100)
 
 
 @pytest.fixture
@@ -530,6 +544,41 @@ def test_what_is_wrong_is_named_by_file_and_line(
 
     with pytest.raises(DataError, match=says):
         read_splits(sets / dict(OURS)[kind], kind)
+
+
+@pytest.mark.parametrize(("kind", "name"), OURS, ids=[kind for kind, _ in OURS])
+def test_every_set_can_be_learnt_from(
+    sets: Path, tmp_path: Path, tokenizer_file: Path, kind: str, name: str
+) -> None:
+    part = DataRecipe("own", kind, sets / name, split="all", hold_out=0)
+    stage = StageRecipe("only", steps=8)
+    recipe = Recipe("x", tmp_path, tmp_path, (part,), (stage,), length=2000)
+    data = [read_data(part, seed=1).trained]
+    spec = ModelSpec(VisionSpec(56, 4, 64), boxes=BoxSpec(absent="not here"))
+
+    samples = Samples(recipe, stage, data, spec, Tokenizer(tokenizer_file))
+
+    for number in range(len(samples)):
+        sample = samples[number]
+        assert sample.pixels.shape == (1, 3, 56, 56)
+        assert any(label != IGNORED for label in sample.labels)
+
+
+def test_a_video_is_learnt_from_as_frames_behind_each_other(
+    sets: Path, tmp_path: Path, tokenizer_file: Path, demo_clip: Path
+) -> None:
+    (sets / "capera" / "videos").mkdir()
+    shutil.copy(demo_clip, sets / "capera" / "videos" / "TrafficJam_001.mp4")
+    part = DataRecipe("era", "capera", sets / "capera" / "CapERA_own_train.json", hold_out=0)
+    part = replace(part, tasks={"caption": 1, "event": 1}, frames=3)
+    stage = StageRecipe("only", steps=4)
+    recipe = Recipe("x", tmp_path, tmp_path, (part,), (stage,), length=2000)
+    data = [read_data(part, seed=1).trained]
+
+    spec = ModelSpec(VisionSpec(56, 4, 64))
+    samples = Samples(recipe, stage, data, spec, Tokenizer(tokenizer_file))
+
+    assert [samples[number].pixels.shape for number in range(4)] == [(3, 3, 56, 56)] * 4
 
 
 def test_records_of_one_line_are_told_apart_by_their_number(sets: Path) -> None:

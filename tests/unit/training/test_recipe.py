@@ -47,6 +47,14 @@ def test_what_is_not_said_is_what_skyeyegpt_did(write: Write) -> None:
     assert (recipe.stages[0].weight_decay, recipe.stages[0].batch) == (0.05, 1)
 
 
+def test_tasks_name_what_is_made_from_boxes_too(write: Write) -> None:
+    said = PLAIN.replace("jsonl}", "jsonl, tasks: {phrase: 2, reason: 1}, frames: 6}")
+
+    source = read_recipe(write(said)).data[0]
+
+    assert (source.tasks, source.frames) == ({"phrase": 2, "reason": 1}, 6)
+
+
 def test_a_power_of_ten_without_a_point_is_a_number(write: Write) -> None:
     assert read_recipe(write(PLAIN)).stages[0].learning_rate == 1e-4
 

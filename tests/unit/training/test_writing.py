@@ -10,9 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from skyeye_edge.core.boxes import Box, BoxSpec
+from skyeye_edge.core.results import PLACE, DetectResult, GroundResult, TextResult
+from skyeye_edge.core.tasks import Describe, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.readers import Found, read_found
-from skyeye_edge.training.data.record import ImageSource, read_rgb
+from skyeye_edge.training.data.record import ImageSource, Turn, read_rgb
 from skyeye_edge.training.data.video_frames import VideoFrame, clip_of
 from skyeye_edge.training.data.writing import write_lines
 
@@ -102,3 +105,26 @@ def test_pictures_without_a_file_are_written_beside_it(folder: Path) -> None:
 
     assert np.array_equal(read_rgb(again.image), rgb)
     assert (folder / "drawn_images" / "0_0.png").exists()
+
+
+def test_conversations_are_written_with_their_boxes_and_angles(folder: Path) -> None:
+    place = GroundResult("the crane", "found", (Box((16, 12, 32, 24)),))
+    turned = DetectResult("boats", "found", (Box((16, 12, 32, 24), angle=30),))
+    told = TextResult("ask", "text", f"grey, as {PLACE} is", phrases=(("", place.boxes),))
+    named = (("two boats", turned.boxes), ("a crane", place.boxes))
+    described = TextResult("describe", "text", "two boats beside a crane.", phrases=named)
+    turns = (
+        Turn(Ground("the crane"), place),
+        Turn(Detect("boats"), turned),
+        Turn(f"what colour has {PLACE}?", told, place.boxes),
+        Turn(Identify((16, 12, 32, 24)), TextResult("identify", "text", "a crane")),
+        Turn(Describe(boxes=True), described),
+    )
+    item = Annotation((folder / "a.png",), conversations=(turns,))
+
+    again = back(item, folder / "own.jsonl")
+
+    wanted = [turn.written((64, 48), BoxSpec(format="geochat")) for turn in turns]
+    assert [
+        turn.written((64, 48), BoxSpec(format="geochat")) for turn in again.conversations[0]
+    ] == wanted

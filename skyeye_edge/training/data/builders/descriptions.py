@@ -19,7 +19,7 @@ MOST_RELATIONS = 2
 
 
 def local_turn(known: Known) -> list[Turn]:
-    """Kinds of objects, how many, where and beside what, with their boxes; none without boxes."""
+    """Kinds of objects, how many, where and beside what, with boxes; none without a box to show."""
     told = _told_labels(known)
     if not told:
         return []
@@ -32,6 +32,8 @@ def local_turn(known: Known) -> list[Turn]:
         sentences.append(f"there {verb} {words} {place}".strip() + ".")
         if len(boxes) <= MOST_IN_PHRASE:
             phrases.append((words, tuple(Box(box) for box in boxes)))
+    if not phrases:
+        return []
     sentences += relations(known)[:MOST_RELATIONS]
     text = " ".join(sentences)
     return [

@@ -161,7 +161,9 @@ def draw_turns(
             if not drawn:
                 return turns
             continue
-        drawn.append(left[kind].pop(chance.randrange(len(left[kind]))))
+        turn = left[kind].pop(chance.randrange(len(left[kind])))
+        left[kind] = [other for other in left[kind] if other.task != turn.task]  # asked once
+        drawn.append(turn)
         if kind in ("caption", "describe", "classify"):
             left[kind].clear()  # nobody asks for a second caption of the same image
     return drawn

@@ -15,7 +15,7 @@ from skyeye_edge.core.errors import needs
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.readers import Found
 
-Task = str  # caption, phrase, absent, question, answer, class
+Task = str  # caption, phrase, absent, question, answer, turn (of a conversation), class
 SMALL, LARGE = 32**2, 96**2  # pixels: as COCO parts boxes
 MOST_LISTED = 20  # labels, classes and words
 
@@ -82,6 +82,7 @@ def texts_of(item: Annotation) -> dict[Task, tuple[str, ...]]:
         "absent": item.absent,
         "question": tuple(question for question, _ in item.questions),
         "answer": tuple(answer for _, answer in item.questions),
+        "turn": tuple(turn.target.words() for turns in item.conversations for turn in turns),
         "class": (item.scene,) if item.scene else (),
     }
 

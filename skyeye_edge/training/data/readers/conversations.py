@@ -53,13 +53,13 @@ def read_conversations(file: Path, images: Path | None = None) -> Iterator[OfSpl
     folders = image_folders(file, images)
     sizes: dict[Path, Size] = {}  # an image has many conversations in some sets
     for entry in read_json_lines(file) if file.suffix == ".jsonl" else read_array(file):
-        names = [entry.name("image", "id")]
-        if isinstance(entry.values.get("image"), list):
-            names = list(entry.texts("image"))
-        paths = tuple(folders.find(entry, name) for name in names)
-        turns = _turns(entry, partial(_size, paths[0], sizes))
-        split = entry.text("split") if "split" in entry.values else split_of(file)
-        yield split, _annotation(paths, turns)
+        with entry.guarded():
+            several = isinstance(entry.values.get("image"), list)
+            names = entry.texts("image") if several else (entry.name("image", "id"),)
+            paths = tuple(folders.find(entry, name) for name in names)
+            turns = read_turns(entry, partial(_size, paths[0], sizes))
+            split = entry.text("split") if "split" in entry.values else split_of(file)
+            yield split, _annotation(paths, turns)
 
 
 def _annotation(images: tuple[Path, ...], turns: tuple[Turn, ...]) -> Annotation:
@@ -75,7 +75,16 @@ def _annotation(images: tuple[Path, ...], turns: tuple[Turn, ...]) -> Annotation
     return Annotation(images, conversations=(turns,))
 
 
-def _turns(entry: Entry, size: Callable[[], Size]) -> tuple[Turn, ...]:
+def read_turns(entry: Entry, size: Callable[[], Size]) -> tuple[Turn, ...]:
+    """The questions and answers under "conversations".
+
+    Args:
+        entry: a record with texts of `from` and `value`.
+        size: looks up (width, height) of the image, if boxes need it.
+
+    Raises:
+        DataError: they do not alternate, one is empty, or a box is wrong.
+    """
     said = entry.objects("conversations")
     if not said or len(said) % 2:
         entry.fail(f'"conversations" has {len(said)} texts; give a question and an answer each')

@@ -4,6 +4,8 @@
     {"image": "b.jpg", "boxes": [{"bbox": [1, 2, 60, 80], "label": "car", "phrase": "a red car"}]}
     {"image": "c.jpg", "question": "how many boats are there?", "answer": "2"}
     {"image": "d.jpg", "class": "harbour", "absent": ["a helicopter"], "split": "val"}
+    {"image": "d.jpg", "conversations": [[{"from": "human", "value": "where is the boat?"},
+                                          {"from": "gpt", "value": "[0.10, 0.20, 0.40, 0.30]"}]]}
     {"image": "e.mp4", "frames": 4, "questions": [{"question": "how many?", "answer": "2"}]}
 
 Keys may be combined. Image names are relative to the file. A box with a label belongs to objects
@@ -17,19 +19,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from skyeye_edge.core.boxes import XYXY
+from skyeye_edge.core.boxes import XYXY, Size
 from skyeye_edge.training.data.annotation import Annotation, Object
+from skyeye_edge.training.data.readers.conversations import read_turns
 from skyeye_edge.training.data.readers.entries import UNKNOWN, Entry, OfSplit, is_number
 from skyeye_edge.training.data.readers.image_files import ImageFolders, image_size
 from skyeye_edge.training.data.readers.json_files import read_json_lines
-from skyeye_edge.training.data.record import ImageSource
+from skyeye_edge.training.data.record import ImageSource, Turn
 from skyeye_edge.training.data.video_frames import VideoFrame, clip_of
 
 _KEYS = (
     *("image", "images", "frames", "captions", "boxes", "question", "answer", "questions"),
-    *("class", "absent", "unsure", "upright", "split"),
+    *("class", "absent", "unsure", "upright", "split", "conversations"),
 )
-_SAYS = ("captions", "boxes", "question", "questions", "class", "absent")
+_SAYS = ("captions", "boxes", "question", "questions", "class", "absent", "conversations")
+_SIZED = {"boxes", "conversations"}  # may hold boxes
 _BOX_KEYS = ("bbox", "label", "phrase")
 
 
@@ -58,7 +62,8 @@ def _annotation(entry: Entry, folders: ImageFolders) -> Annotation:
     one = images[0] if len(images) == 1 else None
     if boxes and not isinstance(one, Path):
         entry.fail('"boxes" are of one image, not of a clip')
-    size = image_size(one) if boxes and isinstance(one, Path) else UNKNOWN
+    sized = one if isinstance(one, Path) and _SIZED & values.keys() else None
+    size = image_size(sized) if sized else UNKNOWN
     objects = [(b.box_in("bbox", size), b.label("label")) for b in boxes if "label" in b.values]
     phrases = [(b.text("phrase"), b.box_in("bbox", size)) for b in boxes if "phrase" in b.values]
     for box in boxes:
@@ -75,6 +80,7 @@ def _annotation(entry: Entry, folders: ImageFolders) -> Annotation:
         absent=absent,
         questions=tuple((question, answer) for question, answer, _ in asked),
         question_types=tuple(kind for *_, kind in asked) if any(k for *_, k in asked) else (),
+        conversations=tuple(_conversations(entry, size)),
         scene=entry.text("class") if "class" in values else "",
         cut=frozenset(entry.texts("unsure") if "unsure" in values else ()),
         upright=values.get("upright") is True,
@@ -96,6 +102,16 @@ def _images(entry: Entry, folders: ImageFolders) -> Iterator[ImageSource]:
         yield from clip_of(image, number)
     else:
         entry.fail('"frames" is a number from 1 up, or a list of shares of the length, 0 to 1')
+
+
+def _conversations(entry: Entry, size: Size) -> Iterator[tuple[Turn, ...]]:
+    """As `readers/conversations.py` has them, each a list of texts."""
+    found = entry.values.get("conversations", [])
+    if not isinstance(found, list) or not all(isinstance(each, list) for each in found):
+        entry.fail('"conversations" is a list of lists: [[{"from": "human", "value": ...}, ...]]')
+    for each in found:
+        one = Entry(entry.file, entry.line, {"conversations": each}, entry.place)
+        yield read_turns(one, lambda: size)
 
 
 def _questions(entry: Entry) -> Iterator[tuple[str, str, str]]:

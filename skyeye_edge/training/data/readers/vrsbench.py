@@ -10,9 +10,11 @@ from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.readers.box_text import read_boxed_text
 from skyeye_edge.training.data.readers.boxed import hull
 from skyeye_edge.training.data.readers.entries import (
+    UNKNOWN,
     Entry,
     OfSplit,
     files_in,
+    guarded,
     is_number,
     shown,
     split_of,
@@ -37,13 +39,14 @@ def read_vrsbench(path: Path, images: Path | None = None) -> Iterator[OfSplit]:
         yield from ((split, item) for item in _evaluation(path, folders))
         return
     for file in files_in(path, ".json"):
-        yield split_of(file), _image(read_object(file), folders)
+        with guarded(file):
+            yield split_of(file), _image(read_object(file), folders)
 
 
 def _image(entry: Entry, folders: ImageFolders) -> Annotation:
     image = folders.find(entry, entry.text("image"))
     objects = entry.objects("objects") if entry.values.get("objects") else []
-    size = image_size(image) if objects else (0, 0)
+    size = image_size(image) if objects else UNKNOWN
     pairs = entry.objects("qa_pairs") if entry.values.get("qa_pairs") else []
     return Annotation(
         (image,),
@@ -74,19 +77,23 @@ def _evaluation(file: Path, folders: ImageFolders) -> Iterator[Annotation]:
     for entry in read_array(file):
         by_image.setdefault(entry.name("image_id"), []).append(entry)
     for name, entries in by_image.items():
-        image = folders.find(entries[0], name)
-        kinds = [entry.text("type").lower() for entry in entries]
-        places = [entry for entry, kind in zip(entries, kinds, strict=True) if kind == "ref"]
-        told = [entry for entry, kind in zip(entries, kinds, strict=True) if kind == "caption"]
-        asked = [entry for entry in entries if entry not in places and entry not in told]
-        size = image_size(image) if places else (0, 0)
-        yield Annotation(
-            (image,),
-            captions=tuple(entry.text("ground_truth") for entry in told),
-            phrases=tuple((entry.text("question"), _place(entry, size)) for entry in places),
-            questions=tuple((each.text("question"), each.name("ground_truth")) for each in asked),
-            question_types=tuple(entry.text("type").lower() for entry in asked),
-        )
+        with entries[0].guarded():
+            yield _evaluated(folders.find(entries[0], name), entries)
+
+
+def _evaluated(image: Path, entries: list[Entry]) -> Annotation:
+    kinds = [entry.text("type").lower() for entry in entries]
+    places = [entry for entry, kind in zip(entries, kinds, strict=True) if kind == "ref"]
+    told = [entry for entry, kind in zip(entries, kinds, strict=True) if kind == "caption"]
+    asked = [entry for entry in entries if entry not in places and entry not in told]
+    size = image_size(image) if places else UNKNOWN
+    return Annotation(
+        (image,),
+        captions=tuple(entry.text("ground_truth") for entry in told),
+        phrases=tuple((entry.text("question"), _place(entry, size)) for entry in places),
+        questions=tuple((each.text("question"), each.name("ground_truth")) for each in asked),
+        question_types=tuple(entry.text("type").lower() for entry in asked),
+    )
 
 
 def _place(entry: Entry, size: Size) -> XYXY:
