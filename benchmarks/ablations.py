@@ -30,6 +30,7 @@ from skyeye_edge.evaluation import Answered, Drawing, TaskName, read_answers, re
 from skyeye_edge.evaluation.bootstrap import bootstrap
 from skyeye_edge.evaluation.scoring import sample_scores
 from skyeye_edge.training import CheckpointPredictor, merge, train
+from skyeye_edge.training.data.benchmark import Benchmark
 from skyeye_edge.training.data.exam import read_samples
 
 HERE = Path(__file__).resolve().parent.parent
@@ -146,7 +147,8 @@ def samples(data: Path, tasks: tuple[TaskName, ...]) -> Iterator[Any]:
     for task in tasks:
         for name in SCORED[task]:
             kind, path, _ = SETS[name]
-            yield from read_samples(data / path, kind, "val", tasks=[task])
+            wanted = Benchmark(data / path, format=kind, split="val", tasks=(task,))
+            yield from read_samples(wanted)
 
 
 def recipe_of(

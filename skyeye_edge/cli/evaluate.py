@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skyeye_edge.cli.judging import add_judges, judge, open_judges
+from skyeye_edge.cli.models import Opened, open_model
 from skyeye_edge.cli.options import Commands, add_command, count
 from skyeye_edge.cli.progress import count_bar
 from skyeye_edge.core.errors import InputError, OutputError
 
 if TYPE_CHECKING:
-    from skyeye_edge.core.results import TaskResult
-    from skyeye_edge.core.tasks import Task
-    from skyeye_edge.evaluation import Answered, ClipPredictor, Evaluation, Pictures
+    from skyeye_edge.evaluation import Answered, Evaluation, Sample
+    from skyeye_edge.evaluation.judge import Judge
+    from skyeye_edge.training.data.benchmark import Benchmark
 
 EXAMPLES = (
     "skyeye-edge evaluate my-bundle --data my_images/annotations.jsonl --split val -o my-report",
@@ -29,10 +30,10 @@ what is written into DIR:
                     Ctrl-C, --resume goes on from it, and --answers scores it again without a model
   evaluation.json   the figures with intervals, and every answer with its score
   evaluation.md     the same as a page, published figures beside; evaluation.png draws them
+  judged.jsonl      of judges: every prompt, reply and grade
 
 """
 ANSWERS = "answers.jsonl"
-CHECKPOINT = "skyeye.json"  # what only a checkpoint has
 
 
 def add_parser(commands: Commands) -> None:
@@ -47,7 +48,12 @@ def add_parser(commands: Commands) -> None:
         metavar="MODEL",
         help="folder of a bundle or a checkpoint; default: the packaged model",
     )
-    parser.add_argument("--data", type=Path, metavar="FILE", help="annotations of the images")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="annotations of the images, or a list of such sets (.yaml, docs/evaluate.md)",
+    )
     parser.add_argument(
         "--format",
         default="lines",
@@ -90,6 +96,7 @@ def add_parser(commands: Commands) -> None:
         help="of the bootstrap that makes the intervals; 0: none; default 1000",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of it; default 0")
+    add_judges(parser)
     parser.set_defaults(run=run)
 
 
@@ -100,140 +107,157 @@ def names(text: str) -> tuple[str, ...]:
 
 def run(args: argparse.Namespace) -> int:
     """`skyeye-edge evaluate`."""
-    from skyeye_edge.evaluation import Drawing, evaluate_answers, write_report
-    from skyeye_edge.evaluation.published import published_about
+    if (args.data is None) == (args.answers is None):
+        raise InputError("evaluate: give --data FILE to ask a model, or --answers FILE to score")
+    if args.draws < 0 or args.seed < 0:
+        raise InputError("--draws and --seed are whole numbers from 0 up")
+    judges = open_judges(args)
+    if args.answers:
+        wanted = from_options(args, args.answers)
+        report(args, judges, wanted, *read(wanted), args.output)
+        return 0
+    listed = is_list(args.data)
+    several = read_list(args) if listed else [from_options(args, args.data)]
+    folders = [args.output / each.name if listed else args.output for each in several]
+    check_free(args, folders)
+    asked = [read_samples(each) for each in several]  # what is wrong is said before the work
+    pages = []
+    with open_model(args.model) as model:
+        for wanted, samples, folder in zip(several, asked, folders, strict=True):
+            facts, answers = ask(args, model, wanted, samples, folder)
+            pages.append(report(args, judges, wanted, facts, answers, folder))
+    if listed:
+        write_summary(pages, folders, args.output)
+    return 0
 
-    check(args)
-    published_about(args.benchmark)  # a wrong name is said before the work, not after
-    facts, answers = read(args) if args.answers else ask(args)
+
+def is_list(data: Path) -> bool:
+    """Whether --data names several sets."""
+    return data.suffix.lower() in (".yaml", ".yml")
+
+
+def from_options(args: argparse.Namespace, path: Path) -> Benchmark:
+    """The one set that the options mean."""
+    from skyeye_edge.training.data.benchmark import Benchmark
+
+    return Benchmark(
+        path,
+        args.name,
+        args.format,
+        args.images,
+        args.split,
+        args.tasks,
+        args.limit or 0,
+        args.benchmark,
+    )
+
+
+def read_list(args: argparse.Namespace) -> list[Benchmark]:
+    """The sets of a YAML file; --limit and --tasks hold for all of them."""
+    from skyeye_edge.training.data.benchmark import read_benchmarks
+
+    if args.benchmark or args.name or args.images:
+        raise InputError("--benchmark, --name and --images: write them into the list, for each set")
+    changes = {"limit": args.limit} if args.limit else {}
+    changes |= {"tasks": args.tasks} if args.tasks else {}
+    return [replace(each, **changes) for each in read_benchmarks(args.data)]
+
+
+def read_samples(wanted: Benchmark) -> list[Sample]:
+    """The questions of a set."""
+    from skyeye_edge.training.data.exam import read_samples as read_all
+
+    return read_all(wanted)
+
+
+def check_free(args: argparse.Namespace, folders: Sequence[Path]) -> None:
+    """Refuse to mix answers with those of an earlier run; raises OutputError."""
+    for folder in folders:
+        path = folder / ANSWERS
+        if path.exists() and args.overwrite:
+            path.unlink()
+        if path.exists() and not args.resume:
+            raise OutputError(
+                f"{path}: there are answers already; --resume goes on with them, --overwrite "
+                "begins anew"
+            )
+
+
+def read(wanted: Benchmark) -> tuple[dict[str, Any], Sequence[Answered]]:
+    """Answers that were given before."""
+    from skyeye_edge.evaluation import read_answers
+
+    file = read_answers(wanted.path)
+    chosen = [each for each in file.answers if not wanted.tasks or each.task in wanted.tasks]
+    if not chosen:
+        raise InputError(f"{wanted.path}: holds no answer{' of these tasks' * bool(wanted.tasks)}")
+    return {**file.header, "answers": str(wanted.path)}, chosen
+
+
+def ask(
+    args: argparse.Namespace,
+    model: Opened,
+    wanted: Benchmark,
+    samples: Sequence[Sample],
+    folder: Path,
+) -> tuple[dict[str, Any], Sequence[Answered]]:
+    """The answers of a model, new or in part from an interrupted run."""
+    from skyeye_edge.evaluation import record_answers
+
+    facts = {
+        "model": model.name,
+        "data": wanted.path.name,
+        "split": wanted.split,
+        "tasks": sorted({sample.unanswered.task for sample in samples}),
+        "questions": len(samples),
+    }
+    with count_bar(wanted.name, len(samples), quiet=args.quiet) as tell:
+        answers = record_answers(
+            model.predictor,
+            samples,
+            folder / ANSWERS,
+            facts,
+            most_frames=model.frames,
+            tell=tell,
+        )
+    return facts, answers
+
+
+def report(
+    args: argparse.Namespace,
+    judges: Sequence[Judge],
+    wanted: Benchmark,
+    facts: dict[str, Any],
+    answers: Sequence[Answered],
+    folder: Path,
+) -> Evaluation:
+    """Score, print and write."""
+    from skyeye_edge.evaluation import Drawing, evaluate_answers, write_report
+
+    drawing = Drawing(args.draws, args.seed)
     found = evaluate_answers(
-        args.name or str(facts.get("data") or Path(args.answers or args.data).name),
+        str(facts.get("data", wanted.name)) if args.answers and not args.name else wanted.name,
         answers,
         run=facts,
-        drawing=Drawing(args.draws, args.seed),
-        benchmark=args.benchmark,
+        drawing=drawing,
+        benchmark=wanted.benchmark,
+        judged=judge(args, judges, answers, folder, drawing) if judges else [],
     )
-    files = write_report(found, args.output)
+    files = write_report(found, folder)
     for line in table_lines(found):
         print(line)
     if not args.quiet:
         print(f"written: {', '.join(map(str, files))}", file=sys.stderr)
-    return 0
+    return found
 
 
-def check(args: argparse.Namespace) -> None:
-    """Refuse what cannot be meant; raises InputError."""
-    from skyeye_edge.evaluation import TASK_NAMES
+def write_summary(found: Sequence[Evaluation], folders: Sequence[Path], output: Path) -> None:
+    """`evaluation.md` of several sets: a line for each figure of each."""
+    from skyeye_edge.evaluation.report import build_summary
 
-    if (args.data is None) == (args.answers is None):
-        raise InputError("evaluate: give --data FILE to ask a model, or --answers FILE to score")
-    if unknown := [name for name in args.tasks if name not in TASK_NAMES]:
-        raise InputError(f"--tasks {unknown[0]}: known are {', '.join(TASK_NAMES)}")
-    if args.draws < 0 or args.seed < 0:
-        raise InputError("--draws and --seed are whole numbers from 0 up")
-
-
-def read(args: argparse.Namespace) -> tuple[dict[str, Any], Sequence[Answered]]:
-    """Answers that were given before."""
-    from skyeye_edge.evaluation import read_answers
-
-    file = read_answers(args.answers)
-    chosen = [each for each in file.answers if not args.tasks or each.task in args.tasks]
-    if not chosen:
-        raise InputError(f"{args.answers}: holds no answer{' of these tasks' * bool(args.tasks)}")
-    return {**file.header, "answers": str(args.answers)}, chosen
-
-
-def ask(args: argparse.Namespace) -> tuple[dict[str, Any], Sequence[Answered]]:
-    """The answers of a model, new or in part from an interrupted run."""
-    from skyeye_edge.evaluation import record_answers
-    from skyeye_edge.training.data.exam import read_samples
-
-    samples = read_samples(
-        args.data,
-        args.format,
-        args.split,
-        images=args.images,
-        tasks=args.tasks,
-        limit=args.limit or 0,
-    )
-    path = args.output / ANSWERS
-    if path.exists() and args.overwrite:
-        path.unlink()
-    if path.exists() and not args.resume:
-        raise OutputError(
-            f"{path}: there are answers already; --resume goes on with them, --overwrite begins "
-            "anew"
-        )
-    with open_model(args.model) as model:
-        facts = {
-            "model": model.name,
-            "data": args.data.name,
-            "split": args.split,
-            "tasks": sorted({sample.unanswered.task for sample in samples}),
-            "questions": len(samples),
-        }
-        with count_bar("questions", len(samples), quiet=args.quiet) as tell:
-            answers = record_answers(
-                model.predictor, samples, path, facts, most_frames=model.frames, tell=tell
-            )
-    return facts, answers
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A model that can be asked."""
-
-    name: str  # for the report; another model has another one
-    predictor: ClipPredictor
-    frames: int  # that it takes of a clip; 0: any number
-
-
-@contextmanager
-def open_model(folder: Path | None) -> Iterator[Opened]:
-    """A bundle in the runtime, or a checkpoint in PyTorch; closed at the end.
-
-    Raises:
-        InputError: the folder is neither.
-    """
-    from skyeye_edge.core.manifest import MANIFEST_NAME
-
-    if folder is not None and (folder / CHECKPOINT).exists():
-        from skyeye_edge.training import CheckpointPredictor
-
-        name = f"{folder.absolute().name} (checkpoint {digest(folder)}, PyTorch)"
-        checkpoint = CheckpointPredictor(folder)
-        yield Opened(name, checkpoint, checkpoint.spec.frames)
-        return
-    if folder is not None and not (folder / MANIFEST_NAME).exists():
-        raise InputError(
-            f"{folder}: neither a bundle ({MANIFEST_NAME}) nor a checkpoint ({CHECKPOINT})"
-        )
-    from skyeye_edge.runtime import load
-
-    with load(folder) as model:
-
-        class Runtime:
-            """Names of parameters differ, nothing else."""
-
-            def run(self, image: Pictures, tasks: Sequence[Task], /) -> Sequence[TaskResult]:
-                return model.run(image, list(tasks))
-
-        bundle = model.bundle
-        name = f"{bundle.manifest.name} (bundle {bundle.sha256[:12]})"
-        yield Opened(name, Runtime(), model.spec.frames)
-
-
-def digest(folder: Path) -> str:
-    """What tells a checkpoint from another of its name: its description, and its aligner."""
-    import hashlib
-
-    found = hashlib.sha256((folder / CHECKPOINT).read_bytes())
-    for file in sorted(folder.rglob("*.safetensors")):
-        found.update(f"{file.relative_to(folder)} {file.stat().st_size}".encode())
-    aligner = folder / "aligner.safetensors"  # every training changes it
-    found.update(aligner.read_bytes() if aligner.exists() else b"")
-    return found.hexdigest()[:12]
+    names = [folder.name for folder in folders]
+    text = "\n".join(build_summary(found, names)) + "\n"
+    (output / "evaluation.md").write_text(text, "utf-8")
 
 
 def table_lines(found: Evaluation) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ class Evaluation:
     tables: tuple[Table, ...]
     drawing: Drawing
     published: tuple[Published, ...] = ()
-    judged: Mapping[str, Any] = field(default_factory=dict)  # what judges said
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -45,7 +44,6 @@ class Evaluation:
             },
             "tables": [table.to_json() for table in self.tables],
             "published": [row.to_json() for row in self.published],
-            **({"judged": dict(self.judged)} if self.judged else {}),
             "samples": [
                 answer.to_json() | {"score": _rounded(scores.get(answer.key, {}))}
                 for answer in self.answers
@@ -60,6 +58,7 @@ def evaluate_answers(
     run: Mapping[str, Any],
     drawing: Drawing,
     benchmark: str = "",
+    judged: Sequence[Table] = (),
 ) -> Evaluation:
     """Score answers, whoever gave them.
 
@@ -69,14 +68,14 @@ def evaluate_answers(
         run: what made them.
         drawing: how intervals are made.
         benchmark: whose published figures stand beside; "" for none.
+        judged: what judges made of these answers.
 
     Raises:
         InputError: nothing was published about `benchmark`.
     """
     published = published_about(benchmark)
-    return Evaluation(
-        name, run, tuple(answers), tuple(score_answers(answers, drawing)), drawing, published
-    )
+    tables = (*score_answers(answers, drawing), *judged)
+    return Evaluation(name, run, tuple(answers), tables, drawing, published)
 
 
 def write_report(found: Evaluation, folder: Path) -> list[Path]:
@@ -112,6 +111,25 @@ def build_page(found: Evaluation) -> Iterator[str]:
     if found.published:
         yield from _sources(found.published)
     yield "\n![The figures as a chart](evaluation.png)"
+
+
+def build_summary(found: Sequence[Evaluation], folders: Sequence[str]) -> Iterator[str]:
+    """The lines of a page about several sets.
+
+    Args:
+        found: one per set.
+        folders: where the page of each lies, below the folder of this one.
+    """
+    yield "# Evaluation\n"
+    yield "| set | task | figure | value (95 %) | n |"
+    yield "|---|---|---|---:|---:|"
+    for each, folder in zip(found, folders, strict=True):
+        for table in each.tables:
+            task = f"{table.task}: {table.title}"
+            for figure in table.figures:
+                link = f"[{each.name}]({folder}/evaluation.md)"
+                cells = (link, task, figure.name, figure_text(figure), f"{figure.number:,}")
+                yield f"| {' | '.join(cells)} |"
 
 
 def figure_text(figure: Figure) -> str:

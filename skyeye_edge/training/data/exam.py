@@ -14,6 +14,7 @@ from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.tasks import Ask, Caption, Classify, Detect, Ground, Identify, Task
 from skyeye_edge.evaluation import TASK_NAMES, Answered, Sample, TaskName, evenly, plain_kind
 from skyeye_edge.training.data.annotation import Annotation, DataSet
+from skyeye_edge.training.data.benchmark import Benchmark
 from skyeye_edge.training.data.builders.known import missing_labels, sure_objects
 from skyeye_edge.training.data.readers import read_annotations
 from skyeye_edge.training.data.record import ImageSource, read_rgb
@@ -23,35 +24,23 @@ from skyeye_edge.training.data.video_frames import VideoFrame
 MOST_ABSENT = 3
 
 
-def read_samples(
-    path: Path,
-    kind: str,
-    split: str,
-    *,
-    images: Path | None = None,
-    tasks: Sequence[TaskName] = (),
-    limit: int = 0,
-) -> list[Sample]:
-    """The questions of an annotation file.
-
-    Args:
-        path: the file.
-        kind: how it is written; docs/data.md shows each.
-        split: which images; "all" takes every one.
-        images: the folder with the images; None: where the format usually has them.
-        tasks: which questions; none: all that the images have answers to.
-        limit: images, evenly spaced; 0: all.
+def read_samples(wanted: Benchmark) -> list[Sample]:
+    """The questions of a set.
 
     Raises:
         DataError: the file is missing or wrong, or there is nothing to ask.
     """
-    everything = DataSet(path.stem, tuple(read_annotations(path, kind, split, images)))
-    samples = build_samples(everything, tasks)
-    kept = set(evenly(list(dict.fromkeys(each.unanswered.image for each in samples)), limit))
+    items = read_annotations(wanted.path, wanted.format, wanted.split, wanted.images)
+    samples = build_samples(DataSet(wanted.path.stem, tuple(items)), wanted.tasks)
+    images = list(dict.fromkeys(each.unanswered.image for each in samples))
+    kept = set(evenly(images, wanted.limit))
     samples = [each for each in samples if each.unanswered.image in kept]
     if not samples:
-        wanted = f" of {', '.join(tasks)}" if tasks else ""
-        raise DataError(f"{path}: nothing to ask{wanted}: the images of {split!r} have no answer")
+        asked = f" of {', '.join(wanted.tasks)}" if wanted.tasks else ""
+        raise DataError(
+            f"{wanted.path}: nothing to ask{asked}: the images of split {wanted.split!r} have no "
+            "answer to it"
+        )
     return samples
 
 

@@ -130,3 +130,44 @@ def test_a_wrong_request_says_what_to_do(
     assert main(["evaluate", *argv]) in (1, 2)
 
     assert said in capsys.readouterr().err
+
+
+def test_a_list_of_sets_gives_a_report_each_and_one_page_of_all(data: Path, tmp_path: Path) -> None:
+    sets = [
+        {"name": "words", "path": str(data), "tasks": ["ask"], "limit": 2},
+        {"name": "boxes", "path": str(data), "tasks": ["ground", "absent"]},
+    ]
+    (tmp_path / "sets.yaml").write_text(json.dumps({"benchmarks": sets}), "utf-8")
+    out = tmp_path / "out"
+
+    argv = ["evaluate", "--data", str(tmp_path / "sets.yaml"), "-o", str(out), "--draws", "20"]
+    assert main(argv) == 0
+
+    pages = [(out / name / "evaluation.json").read_text("utf-8") for name in ("words", "boxes")]
+    words, boxes = map(json.loads, pages)
+    assert {sample["task"] for sample in words["samples"]} == {"ask"}
+    assert len({sample["image"] for sample in words["samples"]}) == 2
+    assert {sample["task"] for sample in boxes["samples"]} == {"ground", "absent"}
+    page = (out / "evaluation.md").read_text("utf-8")
+    assert "[words](words/evaluation.md)" in page
+    assert "[boxes](boxes/evaluation.md)" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("benchmarks: [{path: a, splt: x}]", "did you mean 'split'", id="unknown key"),
+        pytest.param("benchmarks: [{name: a}]", "at least a path", id="no path"),
+        pytest.param("benchmarks: [{path: a, name: ../b}]", "without slashes", id="name"),
+        pytest.param("benchmarks: {", "not YAML", id="no YAML"),
+        pytest.param("[]", "give a list", id="no list"),
+    ],
+)
+def test_a_wrong_list_says_where_and_what(
+    text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sets.yaml").write_text(text, "utf-8")
+
+    assert main(["evaluate", "--data", str(tmp_path / "sets.yaml"), "-o", str(tmp_path)]) == 2
+
+    assert said in capsys.readouterr().err
