@@ -43,6 +43,7 @@ def add_parser(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """`skyeye-edge train`."""
     from skyeye_edge.training import read_recipe, read_scores, show_recipe, train
+    from skyeye_edge.training.run_folder import RunFolder
 
     if args.show:
         print(show_recipe(read_recipe(args.recipe)), end="")
@@ -52,6 +53,10 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         for line in _table(read_scores(folder)):
             print(line, file=sys.stderr)
+        if left_out := sum(map(len, (RunFolder(folder).left_out() or {}).values())):
+            print(
+                f"{left_out} entries could not be read: left_out.json in {folder}", file=sys.stderr
+            )
         print(f"next: skyeye-edge merge {folder} -o CHECKPOINT", file=sys.stderr)
     print(folder)
     return 0

@@ -142,6 +142,7 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
     frozen: Literal["float32", "bfloat16", "float16", "nf4"] = "float32"  # nf4: QLoRA, on a GPU
     recompute: bool = False  # of the decoder only layer inputs are kept: less memory, more time
+    skip_unreadable: bool = False  # entries and images that cannot be read are left out, and told
     sharded: bool = False  # frozen weights are spread over all processes (FSDP)
     threads: int = 0  # of the CPU; 0: all cores
     workers: int = 0  # processes that read images; 0: the training process itself

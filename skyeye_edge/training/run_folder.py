@@ -7,6 +7,7 @@ run/
   curves.png             the same as a picture, at the end
   tensorboard/<stage>/   the same for TensorBoard, while it runs
   <name>.captions.json   what the base said about the pictures of format `recalled`
+  left_out.json          what could not be read, by data set, where the recipe skips it
   scores.json            questions about some images, asked before and after
   before_after.jpg       the same as pictures, at the end
   <stage>/checkpoint-N/  to go on from
@@ -64,6 +65,22 @@ class RunFolder:
     def recalled(self, name: str) -> Path:
         """What the base said about the pictures of a data set."""
         return self.path / f"{name}.captions.json"
+
+    def left_out(self) -> dict[str, list[str]] | None:
+        """What could not be read when the run began, by data set; None before it began."""
+        if not self._left_out.exists():
+            return None
+        known: dict[str, list[str]] = json.loads(self._left_out.read_text("utf-8"))
+        return known
+
+    def keep_left_out(self, names: Mapping[str, Collection[str]]) -> None:
+        """Note it: a run that goes on leaves out the same."""
+        told = {name: list(places) for name, places in names.items()}
+        write_whole(self._left_out, json.dumps(told, indent=1, ensure_ascii=False))
+
+    @property
+    def _left_out(self) -> Path:
+        return self.path / "left_out.json"
 
     def stage(self, name: str) -> Path:
         """The folder of a stage."""

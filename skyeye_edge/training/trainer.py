@@ -33,7 +33,8 @@ from skyeye_edge.core.errors import SkyEyeError, needs
 from skyeye_edge.training.contact_sheet import draw_sheet
 from skyeye_edge.training.data.annotation import DataSet
 from skyeye_edge.training.data.collate import Tokenizer, collate
-from skyeye_edge.training.data.samples import Parts, Samples, counted, read_data
+from skyeye_edge.training.data.parts import Parts, read_data
+from skyeye_edge.training.data.samples import Samples, counted
 from skyeye_edge.training.lora import (
     add_adapters,
     restore_trained,
@@ -105,12 +106,14 @@ def train(
     recipe = read_recipe(recipe_path)
     with needs("training"):
         import matplotlib  # noqa: F401  # missing at the end of a long run would be too late
-    parts = [read_data(source, recipe.seed) for source in recipe.data]
+    parts = _read(recipe, resume=resume)
     with quiet(), _threads(recipe.threads):
         set_seed(recipe.seed)
         model = _prepared(recipe)
         first = _process()[0] == 0
         run = open_run(recipe_path, recipe, resume=resume) if first else RunFolder(recipe.run)
+        if first:
+            run.keep_left_out({part.trained.name: part.left_out for part in parts})
         predictor = _predictor(model)  # of the base as yet: fresh adapters change nothing
         data = [
             recall(source.name, source.scenes, predictor, run.recalled(source.name), keep=first)
@@ -140,6 +143,20 @@ def _prepared(recipe: Recipe) -> SkyEyeModel:
     if recipe.recompute:
         model.save_memory()
     return model
+
+
+def _read(recipe: Recipe, *, resume: bool) -> list[Parts]:
+    """The data; a run that goes on leaves out what it left out before, and nothing else."""
+    before = RunFolder(recipe.run).left_out() if resume else None
+    return [
+        read_data(
+            source,
+            recipe.seed,
+            skip=recipe.skip_unreadable,
+            known=None if before is None else before.get(source.name),
+        )
+        for source in recipe.data
+    ]
 
 
 def _predictor(model: SkyEyeModel) -> CheckpointPredictor:
@@ -193,12 +210,13 @@ def _train_stage(
     train_only(model, stage.train)
     tokenizer = Tokenizer(model.tokenizer_file)
     interrupt = _Interrupt()
+    samples = Samples(recipe, stage, data, model.spec, tokenizer, processes)
     trainer = _StageTrainer(
         stage,
         recipe.parts,
         model=model,
         args=_arguments(recipe, stage, run),
-        train_dataset=Samples(recipe, stage, data, model.spec, tokenizer, processes),
+        train_dataset=samples,
         data_collator=collate,
         callbacks=[interrupt, _Finite(stage), _Report(stage, run, done, on_event)],
     )
@@ -207,6 +225,8 @@ def _train_stage(
         shard_frozen(model, recipe.parts)
     with interrupt, saving(run.path, "go on with --resume"):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if samples.skipped:
+        log.warning("%d times another image stood in for one that went bad", samples.skipped.item())
     if interrupt.asked and trainer.state.global_step < stage.steps:
         raise KeyboardInterrupt
     if rank == 0:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
+import torch
 from torch.utils.data import Dataset
 
-from skyeye_edge.core.errors import DataError
+from skyeye_edge.core.errors import DataError, MediaError
 from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.builders.turns import USUAL_KINDS, Kind, build_turns, draw_turns
 from skyeye_edge.training.data.collate import IGNORED, Sample, Tokenizer, build_sample
-from skyeye_edge.training.data.drawn import draw_flight, draw_scene
-from skyeye_edge.training.data.holding_out import hold_out
 from skyeye_edge.training.data.mixture import Mixture, Part
-from skyeye_edge.training.data.readers import of_split, read_splits
 from skyeye_edge.training.data.record import Record, Turn, sizes_of
-from skyeye_edge.training.data.video_frames import VideoFrame, clip_of
 from skyeye_edge.training.data.views.augment import crop_around, random_crop, tinted, view_of
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 
-HELD_OUT = "val"  # split that is never trained on
 # How often each is asked of drawn pictures if the recipe does not say. Of scenes as skyeye-tiny
 # learnt them: with all alike, a model soon calls absent what is there (docs/notes.md). Recalled
 # captions are no descriptions.
@@ -33,67 +29,11 @@ USUAL_TASKS: dict[str, dict[Kind, float]] = {
     "synthetic": {"ground": 5, "absent": 2, "ask": 4, "caption": 1, "identify": 1, "detect": 1},
     "recalled": {"caption": 1},
 }
+log = logging.getLogger(__name__)
+
 ATTEMPTS = 100  # draws before we say that a stage's images have nothing to learn
 LOWEST_CROP = 0.4  # of the area of an image without boxes
 RECOLOURED = 0.25  # brightness, contrast and colour change by up to this share
-DRAWN_SIDE = 192  # pixels of a synthetic scene
-SCENES_PER_FLIGHT = 50
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Parts:
-    """One part of a recipe: what is trained on, and what is only scored."""
-
-    trained: DataSet
-    held_out: DataSet
-
-
-def read_data(recipe: DataRecipe, seed: int) -> Parts:
-    """The annotated images of one part of a recipe.
-
-    Held out are the images that the file puts into "val", else a share of those of the recipe's
-    split; no drawn scenes, of which there are always fresh ones.
-
-    Args:
-        recipe: which images.
-        seed: chooses which are held out.
-
-    Raises:
-        DataError: a file is missing or wrong.
-    """
-    if recipe.format == "synthetic":
-        return _parts(recipe, _draw_scenes(recipe.scenes), ())
-    if recipe.format == "recalled":
-        return _parts(recipe, (), ())  # until the base is there to be asked: recall.py
-    images = None if recipe.images == Path() else recipe.images
-    found = [
-        (split, _framed(item, recipe.frames))
-        for split, item in read_splits(recipe.path, recipe.format, images)
-    ]
-    items = of_split(recipe.path, found, recipe.split)
-    stated = [item for split, item in found if split == HELD_OUT]
-    if stated and recipe.split not in (HELD_OUT, "all"):
-        return _parts(recipe, items, stated)
-    return _parts(recipe, *hold_out(items, recipe.hold_out, seed))
-
-
-def _framed(item: Annotation, frames: int) -> Annotation:
-    """A clip with so many frames of its video; as it is if that is 0."""
-    video = item.images[0]
-    if not frames or not isinstance(video, VideoFrame):
-        return item
-    return replace(item, images=clip_of(video.path, frames))
-
-
-def _parts(recipe: DataRecipe, trained: Iterable[Annotation], held: Iterable[Annotation]) -> Parts:
-    return Parts(DataSet(recipe.name, tuple(trained)), DataSet(recipe.name, tuple(held)))
-
-
-def _draw_scenes(number: int) -> list[Annotation]:
-    """Synthetic scenes, and some frames of flights."""
-    drawn = [draw_scene(seed, DRAWN_SIDE) for seed in range(number)]
-    flights = range(number // SCENES_PER_FLIGHT)
-    return drawn + [frame for seed in flights for frame in draw_flight(seed)]
 
 
 class Samples(Dataset[Sample]):
@@ -113,6 +53,8 @@ class Samples(Dataset[Sample]):
         self._recipe, self._stage, self._data = recipe, stage, list(data)
         self._spec, self._tokenizer = spec, tokenizer
         self._mixture = _mixture(recipe, stage, data)
+        # How often an image that could be read before could not be any more; of all workers.
+        self.skipped = torch.zeros(1, dtype=torch.long).share_memory_()
 
     def __len__(self) -> int:
         per_step = self._stage.accumulate * self._stage.batch * self._processes
@@ -123,6 +65,7 @@ class Samples(Dataset[Sample]):
 
         Raises:
             DataError: none fits into `length`, or none of the tasks fits the images.
+            MediaError: an image cannot be read any more, and the recipe does not skip such.
         """
         limit = min(self._recipe.length, self._spec.context)
         for record in self._records(index):
@@ -155,7 +98,14 @@ class Samples(Dataset[Sample]):
         empty = True
         for number, place in islice(self._mixture.places(index, chance), ATTEMPTS):
             source, data = self._recipe.data[number], self._data[number]
-            seen = data.annotations[place].read()
+            try:
+                seen = data.annotations[place].read()
+            except MediaError as error:  # it could be read when the run began
+                if not self._recipe.skip_unreadable:
+                    raise
+                self.skipped += 1
+                log.warning("%s; another stands in for it", error)
+                continue
             if source.augment:
                 seen = _augmented(seen, self._spec.vision.image_size, chance)
             turns = self._turns(source, data, seen, chance)

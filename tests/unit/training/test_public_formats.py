@@ -19,9 +19,10 @@ from skyeye_edge.core.spec import ModelSpec, VisionSpec
 from skyeye_edge.core.tasks import Ask, Caption, Describe, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer
+from skyeye_edge.training.data.parts import read_data
 from skyeye_edge.training.data.readers import READERS, read_splits
 from skyeye_edge.training.data.record import read_rgb
-from skyeye_edge.training.data.samples import Samples, read_data
+from skyeye_edge.training.data.samples import Samples
 from skyeye_edge.training.data.video_frames import VideoFrame
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 

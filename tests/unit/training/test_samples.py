@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,13 +11,13 @@ import pytest
 from PIL import Image
 
 from skyeye_edge.core.boxes import BoxSpec
-from skyeye_edge.core.errors import DataError
+from skyeye_edge.core.errors import DataError, MediaError
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
 from skyeye_edge.core.tasks import Ask, Caption, Classify, Describe, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer
 from skyeye_edge.training.data.record import RGB, Record
-from skyeye_edge.training.data.samples import Samples, counted, read_data
+from skyeye_edge.training.data.samples import Samples, counted
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 
 SPEC = ModelSpec(VisionSpec(56, 4, 64), boxes=BoxSpec(absent="not here"))
@@ -252,49 +251,20 @@ def test_what_is_asked_of_drawn_pictures_if_the_recipe_does_not_say(
     assert {type(samples.record(number).turns[0].task) for number in range(150)} == asked
 
 
-@pytest.fixture
-def ten_lines(tmp_path: Path) -> Path:
-    """Ten different images; no split is stated."""
-    chance = np.random.default_rng(0)
-    lines = []
-    for number in range(10):
-        pixels = chance.integers(0, 256, (9, 9, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((60, 60)).save(tmp_path / f"{number}.png")
-        lines.append({"image": f"{number}.png", "captions": [f"picture {number} ."]})
-    file = tmp_path / "annotations.jsonl"
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return file
+@pytest.mark.parametrize("by", [{"steps": 20}, {"steps": 0, "epochs": 7.0}])
+def test_another_image_stands_in_for_one_that_goes_bad_while_training(
+    samples_of: Any, tmp_path: Path, by: dict[str, Any]
+) -> None:
+    Image.fromarray(grey()).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"gone")
+    names = ("good.png", "bad.png", "good.png")
+    items = tuple(Annotation((tmp_path / name,), ("a car .",)) for name in names)
 
+    samples = samples_of(data=[DataSet("own", items)], **by)
+    with pytest.raises(MediaError, match=r"bad\.png: not a readable image"):
+        [samples[number] for number in range(20)]
+    samples._recipe = replace(samples._recipe, skip_unreadable=True)
+    first = [samples[number].ids for number in range(20)]
 
-def test_a_tenth_of_the_images_is_held_out(ten_lines: Path) -> None:
-    parts = read_data(DataRecipe("own", "lines", ten_lines), seed=1)
-
-    sides = [{item.image for item in side.annotations} for side in (parts.trained, parts.held_out)]
-    assert [len(side) for side in sides] == [9, 1]
-    assert not sides[0] & sides[1]
-
-
-def test_where_the_file_names_validation_images_those_are_held_out(ten_lines: Path) -> None:
-    lines = ten_lines.read_text().splitlines()
-    stated = [line.replace("}", ', "split": "val"}') for line in lines[:4]]
-    ten_lines.write_text("\n".join([*stated, *lines[4:]]))
-
-    parts = read_data(DataRecipe("own", "lines", ten_lines), seed=1)
-
-    held = [item.captions[0] for item in parts.held_out.annotations]
-    assert held == [f"picture {number} ." for number in range(4)]
-    assert len(parts.trained.annotations) == 6
-
-
-def test_all_images_are_trained_on_where_none_is_to_be_held_out(ten_lines: Path) -> None:
-    parts = read_data(DataRecipe("own", "lines", ten_lines, hold_out=0.0), seed=1)
-
-    assert (len(parts.trained.annotations), parts.held_out.annotations) == (10, ())
-
-
-def test_drawn_scenes_need_no_file(tmp_path: Path) -> None:
-    parts = read_data(DataRecipe("drawn", "synthetic", scenes=3), seed=1)
-
-    assert len(parts.trained.annotations) == 3
-    assert all(item.captions and item.questions for item in parts.trained.annotations)
-    assert list(tmp_path.iterdir()) == []
+    assert first == [samples[number].ids for number in range(20)]
+    assert int(samples.skipped) > 2

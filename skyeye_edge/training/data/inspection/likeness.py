@@ -33,8 +33,9 @@ CUTS = (
 )
 NEAR = 24  # bits of 128 in which the two hashes of candidates differ at most
 ALIKE = 0.9  # correlation from which two pictures show the same
-# And without the brightest and darkest spots: white boats on plain water are different pictures.
-GROUND_ALIKE = 0.8
+# And in their detail alone: two boats on plain water, or two straight coasts, are not the same.
+DETAIL_ALIKE = 0.7
+COARSE = 8  # smoothings that leave no detail
 STEPS = 12  # of laying one over the other, at most
 STILL = 0.02  # pixels of movement: nothing more is gained
 LEAST_SHARED = 0.75  # of the side that must lie over each other
@@ -91,16 +92,19 @@ def _alike(ours: Grey, theirs: Grey) -> float | None:
     alike = max(correlation(one, other), correlation(other, one))
     if alike < ALIKE:
         return None
-    one, other = _without_peaks(one), _without_peaks(other)
-    ground = max(correlation(one, other), correlation(other, one))
-    return alike if ground >= GROUND_ALIKE else None
+    one, other = _detail(one), _detail(other)
+    detail = max(correlation(one, other), correlation(other, one))
+    return alike if detail >= DETAIL_ALIKE else None
 
 
-def _without_peaks(grey: Grey) -> Grey:
-    """Brightness cut at what two thirds of the pixels reach, twice."""
-    middle = np.median(grey)
-    reach = 2 * np.percentile(np.abs(grey - middle), 70) + 1e-3
-    return np.clip(grey, middle - reach, middle + reach).astype(np.float32)
+def _detail(grey: Grey) -> Grey:
+    """What smoothing takes away, strong edges cut to the size of the rest."""
+    coarse = grey
+    for _ in range(COARSE):
+        coarse = _smooth(coarse)
+    detail = grey - coarse
+    reach = 1.5 * np.percentile(np.abs(detail), 70) + 1e-3
+    return np.clip(detail, -reach, reach).astype(np.float32)
 
 
 def correlation(one: Grey, other: Grey) -> float:
