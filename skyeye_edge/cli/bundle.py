@@ -69,6 +69,8 @@ def print_facts(bundle: Bundle) -> None:
         "licences": "; ".join(manifest.licences) or "not stated",
         "tasks": ", ".join(manifest.tasks),
         "image": f"{spec.vision.image_size} px, {spec.vision.tokens} visual tokens",
+        "prompt": f"{spec.prompt.template}, tasks in the words of {spec.prompt.instructions}, "
+        f"boxes as {spec.boxes.format}",
         "frames": f"{spec.frames} at most in a clip" if spec.frames else "not stated",
         "context": f"{spec.context} tokens, vocabulary {manifest.vocabulary}",
         "vision": variants_text(list(manifest.vision_variants), vision),

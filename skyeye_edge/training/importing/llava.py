@@ -28,7 +28,12 @@ from skyeye_edge.training.importing.llava_config import (
     tower_folder,
 )
 from skyeye_edge.training.importing.parts import Parts, Scaling
-from skyeye_edge.training.importing.tokenizer import find_tokenizer, spaces_of, write_tokenizer
+from skyeye_edge.training.importing.tokenizer import (
+    find_tokenizer,
+    knows_images,
+    spaces_of,
+    write_tokenizer,
+)
 from skyeye_edge.training.model.alignment import AlignerConfig
 from skyeye_edge.training.model.checkpoint import (
     CheckpointContents,
@@ -158,8 +163,9 @@ def _contents(
         parts.ignore(r"language\.lm_head\.weight")
     parts.close("Only CLIP, a projector and a LLaMA are known")
     found = find_tokenizer((given.model, given.base))
-    encode = write_tokenizer(found, scratch / "tokenizer.model", sizes.vocabulary)
-    spaces = given.spaces or spaces_of(found, encode, whole=said.whole)
+    whole = said.whole or knows_images(found)
+    encode = write_tokenizer(found, scratch / "tokenizer.model", sizes.vocabulary, whole=whole)
+    spaces = given.spaces or spaces_of(found, encode, whole=whole)
     joining = AlignerConfig("mlp" if layers > 1 else "linear", 1, layers)
     family = "geochat" if said.geochat else "llava"
     contents = CheckpointContents(

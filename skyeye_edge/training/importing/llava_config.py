@@ -76,7 +76,9 @@ def _check_family(config: Mapping[str, Any], path: Path) -> None:
     for other in ("mistral", "mpt", "qwen", "gemma", "phi", "next", "onevision", "video"):
         if other in written and not why:
             why = f"its class is {written}"
-    if why or kind not in _ORIGINAL:
+    # Children of LLaVA give their classes and model types names of their own.
+    child = "mm_vision_tower" in config and written.endswith("llamaforcausallm")
+    if why or not (child or kind in _ORIGINAL):
         raise CheckpointError(
             f"{path}: model type {kind!r} is not of the LLaVA-1.5 family (CLIP, projector, LLaMA)"
             + (f": {why}" if why else "")

@@ -23,14 +23,16 @@ _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # as sentencepiece writes it
 _NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6  # sentencepiece's types
 _BPE = 2
 _CONTROLS = ("<unk>", "<s>", "</s>")
-# None begins with a space, which fast tokenizers count as their own: no prompt does. None has two
-# in a row: transformers 5 makes tokenizer.json of a sentencepiece model with these merges first.
+# None begins with a space, which fast tokenizers count as their own: no prompt does. Runs of spaces
+# are apart: transformers 5 makes tokenizer.json of a sentencepiece model with these merges first.
 _PROOFS = (
     "How many boats are there?",
     "the red car,\tleft of\n\nthe {<12><30><55><78>|<90>}, [0.12, 0.30, 0.55, 0.78]",
     "a", "trailing ", "Häuser, дом, 河边的房子, 🚁🛰️ and e\u0301",
     "[INST] 1234567890 </p><delim>% $$ \u00a0x\u2028y",
 )  # fmt: skip
+
+_RUNS = ("the  red   car    left", "trailing  ")
 
 Encode = Callable[[str], list[int]]
 
@@ -64,46 +66,61 @@ def find_tokenizer(folders: Iterable[Path | None]) -> FoundTokenizer:
     return FoundTokenizer(model, fast, said.get("legacy"))
 
 
-def write_tokenizer(found: FoundTokenizer, target: Path, rows: int) -> Encode:
+def write_tokenizer(found: FoundTokenizer, target: Path, rows: int, *, whole: bool) -> Encode:
     """Write the sentencepiece model of a tokenizer to `target`; gives what encodes with it.
 
     Args:
         found: the tokenizer.
         target: the file.
         rows: of the embedding, one for each piece at least.
+        whole: the family is run by transformers' processors, which read `tokenizer.json`; else by
+            LLaVA's code, which reads the sentencepiece model.
 
     Raises:
-        CheckpointError: it has more pieces than `rows`; there is only a `tokenizer.json`, and it
-            is no plain LLaMA's; or the two that there are do not cut texts alike.
+        CheckpointError: it has more pieces than `rows`; or there is only a `tokenizer.json`, and it
+            is no plain LLaMA's; or one that cuts texts otherwise than the model beside it.
     """
+    source = _write_model(found, target, whole)
     with needs("training"):
         from sentencepiece import SentencePieceProcessor
-    if found.model is not None:
-        shutil.copyfile(found.model, target)
-    else:
-        assert found.fast is not None
-        target.write_bytes(rebuilt(found.fast))
     try:
         processor = SentencePieceProcessor(model_file=str(target))
     except (OSError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{found.model or found.fast}: not a sentencepiece model: {error}"
-        ) from error
-
+        raise CheckpointError(f"{source}: not a sentencepiece model: {error}") from error
     if processor.get_piece_size() > rows:
         raise CheckpointError(
-            f"{found.model or found.fast}: {processor.get_piece_size()} pieces, but the embedding "
-            f"has {rows} rows: the tokenizer belongs to another model"
+            f"{source}: {processor.get_piece_size()} pieces, but the embedding has {rows} rows: "
+            "the tokenizer belongs to another model"
         )
 
     def encode(text: str) -> list[int]:
         ids: list[int] = processor.encode(text)
         return ids
 
-    _check_line_end(encode, found)
-    if found.fast is not None:
-        _prove(encode, found.fast)
+    _check_line_end(encode, source)
+    if found.fast is not None and (whole or found.model is None):
+        _prove(encode, found.fast, _PROOFS if source == found.model else (*_PROOFS, *_RUNS))
     return encode
+
+
+def _write_model(found: FoundTokenizer, target: Path, whole: bool) -> Path:
+    """Copy the model or make it of the other file; gives which one."""
+    if found.fast is not None and (whole or found.model is None):
+        try:
+            target.write_bytes(rebuilt(found.fast))
+        except CheckpointError:
+            if found.model is None:
+                raise
+        else:
+            return found.fast
+    assert found.model is not None
+    shutil.copyfile(found.model, target)
+    return found.model
+
+
+def knows_images(found: FoundTokenizer) -> bool:
+    """True if its `tokenizer.json` has a token for images, as those of transformers' processors."""
+    return found.fast is not None and _fast(found.fast).token_to_id(IMAGE) is not None
 
 
 def spaces_of(found: FoundTokenizer, encode: Encode, *, whole: bool) -> Spaces:
@@ -244,19 +261,19 @@ def _scheme(path: Path) -> str:
     return "always" if "Prepend" in kinds else "never"
 
 
-def _prove(encode: Encode, fast: Path) -> None:
+def _prove(encode: Encode, fast: Path, texts: Iterable[str]) -> None:
     tokenizer = _fast(fast)
-    for text in _PROOFS:
+    for text in texts:
         if encode(text) != list(tokenizer.encode(text, add_special_tokens=False).ids):
             raise _foreign(fast, f"the text {text!r} cut in another way than sentencepiece would")
 
 
-def _check_line_end(encode: Encode, found: FoundTokenizer) -> None:
+def _check_line_end(encode: Encode, source: Path) -> None:
     """A line end must be a token of its own: `text_ids` and the template rely on it."""
     line = encode("\n")
     if not line or encode("\na")[: len(line)] != line or encode("\n\n") != [*line, line[-1]]:
         raise CheckpointError(
-            f"{found.model or found.fast}: this tokenizer joins or drops line ends, which the "
+            f"{source}: this tokenizer joins or drops line ends, which the "
             "prompt needs; it is no LLaMA's"
         )
 
