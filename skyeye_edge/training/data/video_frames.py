@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from skyeye_edge.core.errors import MediaError, needs
 
+FRAMES = 4  # of a video, where nobody says
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:

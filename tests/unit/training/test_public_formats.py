@@ -55,6 +55,7 @@ PICTURES = (  # of the files under tests/data/formats, all 100 x 80 pixels
     "conversations/images/own/quay.png",
     "conversations/images/quay.png",
     "vrsbench/Images_train/P0003_0002.png",
+    "skyeye/own_images/quay_1.png",
 )
 NAMES = re.compile(r'"([^"]+\.(?:jpg|tif|mp4))"')
 OF_GEOCHAT = "conversations/own_instruct.json"
@@ -68,6 +69,7 @@ OURS = (  # format, file, and everything that it says
     ("rsvg", "rsvg/rsvg_test.json"),
     ("conversations", "conversations/own_instruct.json"),
     ("vrsbench", "vrsbench/VRSBench_EVAL_own.json"),
+    ("skyeye", "skyeye"),
     ("dota", "dota/train/labelTxt"),
     ("voc", "voc/Annotations"),
     ("visdrone", "visdrone/VisDrone-own-val/annotations"),
@@ -319,6 +321,27 @@ def test_vrsbench_lists_for_evaluation_are_read_with_their_types(sets: Path) -> 
     assert item.question_types == ("object quantity",)
 
 
+def test_skyeye_records_are_what_their_keys_say(sets: Path) -> None:
+    found = [item for _, item in read_splits(sets / "skyeye", "skyeye")]
+
+    assert [item.captions for item in found if item.captions] == [("two ferries at a quay .",)]
+    assert [item.questions for item in found if item.questions] == [(("how many ferries?", "2"),)]
+    assert [item.phrases for item in found if item.phrases] == [
+        (("the ferry on the left", (10, 20, 30, 40)),)
+    ]
+    assert [
+        (turn.task, turn.written((100, 80), BoxSpec())[1])
+        for item in found
+        for turns in item.conversations
+        for turn in turns
+    ] == [
+        (Detect("ferries"), "<p>ferries</p> {<10><20><30><40>}<delim>{<50><20><60><30>}"),
+        (Describe(boxes=True), "<p>two ferries</p> {<10><20><30><40>} lie at a quay."),
+        (Caption(), "a quay ."),
+        (Ask("is it day?"), "yes"),
+    ]
+
+
 def test_dota_corners_become_upright_boxes_and_difficult_objects_are_not_counted(
     sets: Path,
 ) -> None:
@@ -531,6 +554,14 @@ def test_a_set_without_its_images_is_told_by_file_and_line(
             ':2: "ground_truth" has 0 boxes', id="no box to find",
         ),
         pytest.param(
+            "skyeye", "skyeye/vqa/OwnVqa_train.json", '"answer": "2"', '"answer": null',
+            'train.json:2: "answer" is missing', id="record without an answer",
+        ),
+        pytest.param(
+            "skyeye", "skyeye/vg/own.json", "[10, 20, 30, 40]", "[10, 20, 5, 40]",
+            "own.json:2: .*left < right", id="corners of an expression swapped",
+        ),
+        pytest.param(
             "nwpu_vhr10", "nwpu_vhr10/ground truth/001.txt", "(30,40)", "(5,40)",
             "001.txt:1: .*left < right", id="VHR-10: corners swapped",
         ),
@@ -580,6 +611,34 @@ def test_a_video_is_learnt_from_as_frames_behind_each_other(
     samples = Samples(recipe, stage, data, spec, Tokenizer(tokenizer_file))
 
     assert [samples[number].pixels.shape for number in range(4)] == [(3, 3, 56, 56)] * 4
+
+
+def test_an_image_of_another_set_is_not_taken_for_a_missing_one(sets: Path) -> None:
+    (sets / "karpathy" / "own_images").mkdir()
+    (sets / "images").mkdir()
+    (sets / "karpathy" / "quay_1.png").rename(sets / "images" / "quay_1.png")
+
+    with pytest.raises(DataError, match=r"there is no image .*own_images/quay_1\.png"):
+        read_splits(sets / "karpathy" / "dataset_own.json", "karpathy")
+
+
+def test_real_numbers_of_dior_rsvg_choose_their_objects(shared: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (100, 80)).save(tmp_path / "1.jpg")
+    thing = (
+        "<object><name>ship</name><pose/><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax>"
+        "<ymax>9</ymax></bndbox><description>ship {}</description></object>"
+    )
+    for file in range(50):
+        things = "".join(thing.format(10 * file + place) for place in range(10))
+        text = f"<annotation><filename>1.jpg</filename>{things}</annotation>"
+        (tmp_path / f"{file:05}.xml").write_text(text)
+    numbers = shared / "data" / "formats" / "dior_rsvg_splits" / "val_head.txt"
+    shutil.copy(numbers, tmp_path / "val.txt")
+
+    found = read_splits(tmp_path, "dior_rsvg")
+
+    phrases = [words for _, item in found for words, _ in item.phrases]
+    assert phrases == [f"ship {number}" for number in numbers.read_text().split()]
 
 
 def test_records_of_one_line_are_told_apart_by_their_number(sets: Path) -> None:

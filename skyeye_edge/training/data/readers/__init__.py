@@ -31,6 +31,7 @@ from skyeye_edge.training.data.readers.grounding import read_dior_rsvg, read_rsv
 from skyeye_edge.training.data.readers.lines import read_lines
 from skyeye_edge.training.data.readers.questions import read_rsivqa, read_rsvqa
 from skyeye_edge.training.data.readers.scenes import read_flown, read_scenes
+from skyeye_edge.training.data.readers.skyeye import read_skyeye
 from skyeye_edge.training.data.readers.videos import read_capera
 from skyeye_edge.training.data.readers.voc import read_voc
 from skyeye_edge.training.data.readers.vrsbench import read_vrsbench
@@ -53,6 +54,7 @@ READERS: Mapping[str, Reader] = {
     "rsvg": read_rsvg,
     "conversations": read_conversations,
     "vrsbench": read_vrsbench,
+    "skyeye": read_skyeye,
     "dota": read_dota,
     "voc": read_voc,
     "visdrone": read_visdrone,

@@ -15,7 +15,7 @@ from skyeye_edge.training.data.readers.box_text import BoxedText, has_boxes, rea
 from skyeye_edge.training.data.readers.entries import UNKNOWN, Entry, OfSplit, split_of
 from skyeye_edge.training.data.readers.image_files import image_folders, image_size
 from skyeye_edge.training.data.readers.json_files import read_array, read_json_lines
-from skyeye_edge.training.data.record import Turn
+from skyeye_edge.training.data.record import ImageSource, Turn
 
 _USERS = ("human", "user")
 _MODELS = ("gpt", "assistant", "model")
@@ -59,10 +59,10 @@ def read_conversations(file: Path, images: Path | None = None) -> Iterator[OfSpl
             paths = tuple(folders.find(entry, name) for name in names)
             turns = read_turns(entry, partial(_size, paths[0], sizes))
             split = entry.text("split") if "split" in entry.values else split_of(file)
-            yield split, _annotation(paths, turns)
+            yield split, annotated(paths, turns)
 
 
-def _annotation(images: tuple[Path, ...], turns: tuple[Turn, ...]) -> Annotation:
+def annotated(images: tuple[ImageSource, ...], turns: tuple[Turn, ...]) -> Annotation:
     """A single plain turn as what other sets know of an image; else the conversation."""
     if len(turns) == 1:
         match turns[0].task, turns[0].target:
@@ -97,16 +97,26 @@ def read_turns(entry: Entry, size: Callable[[], Size]) -> tuple[Turn, ...]:
         if not asked:
             question.fail('"value" is nothing but an image; give a question')
         told = answer.text("value")
-        needed = size() if has_boxes(asked) or has_boxes(told) else UNKNOWN
-        turns.append(_turn(asked, told, needed, question))
+        turns.append(read_turn(asked, told, size, question))
     return tuple(turns)
 
 
-def _turn(asked: str, told: str, size: Size, entry: Entry) -> Turn:
-    """A question and its answer as the task that it is, else as an instruction as it stands."""
+def read_turn(asked: str, told: str, size: Callable[[], Size], entry: Entry) -> Turn:
+    """A question and its answer as the task that it is, else as an instruction as it stands.
+
+    Args:
+        asked: with or without its task identifier.
+        told: the answer.
+        size: looks up (width, height) of the image, if boxes need it.
+        entry: where they stand.
+
+    Raises:
+        DataError: a box is wrong.
+    """
     tag = _TAG.match(asked)
-    words = read_boxed_text(asked[tag.end() :] if tag else asked, size, entry)
-    answer = read_boxed_text(told, size, entry)
+    needed = size() if has_boxes(asked) or has_boxes(told) else UNKNOWN
+    words = read_boxed_text(asked[tag.end() :] if tag else asked, needed, entry)
+    answer = read_boxed_text(told, needed, entry)
     match tag and tag[1]:
         case "refer" | "detection" if answer.boxes and answer.bare and not words.boxes:
             marked = _MARKED.search(asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ from skyeye_edge.core.boxes import Size
 from skyeye_edge.training.data.readers.entries import UNKNOWN, Entry
 
 SUFFIXES = (".jpg", ".png", ".tif", ".jpeg", ".bmp", ".webp", ".tiff", ".JPG", ".PNG", ".TIF")
-# What public sets call the folder; also with more behind it, as JPEGImages-trainval, Images_LR.
-_USUAL = ("image", "jpegimages", "img", "data", "video", "positive image set")
+# What public sets call the folder: JPEGImages-trainval, Images_LR, RSICD_images, Data, imgs.
+_USUAL = re.compile(r"(?:data|videos?|.*(?:image|img).*)", re.IGNORECASE)
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # EXIF: these show the picture on its side
 
 
@@ -42,12 +43,13 @@ class ImageFolders:
 
 
 def image_folders(path: Path, images: Path | None) -> ImageFolders:
-    """`images`, or the usual folders beside the annotation file or folder, and its own."""
+    """`images`, or the usual folders nearest to the annotation file or folder, and its own."""
     if images is not None:
         return ImageFolders((images,))
     own = path if path.is_dir() else path.parent
     above = (own, own.parent, own.parent.parent) if path.is_dir() else (own, own.parent)
-    found = [folder for base in above for folder in _usual_folders(base)]
+    # The nearest alone: an image of the same name in another set's folder would be a wrong one.
+    found = next((usual for base in above if (usual := list(_usual_folders(base)))), [])
     found += [folder / own.name for folder in found if (folder / own.name).is_dir()]
     return ImageFolders((*found, own) if found else (own,))
 
@@ -55,7 +57,7 @@ def image_folders(path: Path, images: Path | None) -> ImageFolders:
 def _usual_folders(base: Path) -> Sequence[Path]:
     if not base.is_dir():
         return ()
-    names = sorted(each.name for each in base.iterdir() if each.name.lower().startswith(_USUAL))
+    names = sorted(each.name for each in base.iterdir() if _USUAL.fullmatch(each.name))
     return [base / name for name in names if (base / name).is_dir()]
 
 

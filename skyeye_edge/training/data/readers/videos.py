@@ -10,9 +10,7 @@ from skyeye_edge.training.data.readers.entries import OfSplit, split_of
 from skyeye_edge.training.data.readers.image_files import image_folders
 from skyeye_edge.training.data.readers.json_files import read_array
 from skyeye_edge.training.data.readers.names import in_words
-from skyeye_edge.training.data.video_frames import clip_of
-
-FRAMES = 4  # of a video; a recipe may take others
+from skyeye_edge.training.data.video_frames import FRAMES, clip_of
 
 
 def read_capera(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
