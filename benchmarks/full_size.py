@@ -48,13 +48,14 @@ import skyeye_edge as sky
 with sky.load(sys.argv[1]) as model:
     picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     answer = model.ask(picture, "what is this?", max_tokens=8)
-print(json.dumps({"tokens": len(answer.tokens)}))
+kept = [line for line in open("/proc/self/status") if line.startswith(("VmHWM", "Rss"))]
+print(json.dumps({"tokens": len(answer.tokens)}), *(" ".join(line.split()) for line in kept))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Of both families."""
+    """Of a language model and a tower."""
 
     width: int = 4096
     mlp: int = 11008
@@ -66,6 +67,7 @@ class Sizes:
     image: int = 448
 
 
+CLIP = Sizes(tower=1024, tower_mlp=4096, tower_blocks=24, image=336)
 SMALL = Sizes(256, 512, 2, 4, 64, 128, 3, 112)
 
 
@@ -84,13 +86,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="peak memory and time at full size")
     parser.add_argument("scratch", type=Path, help="an empty or new folder with room")
     parser.add_argument("--family", choices=FAMILIES, default="minigptv2")
-    parser.add_argument("--vision", default="fp32,int8", help="variants; default: fp32,int8")
+    parser.add_argument("--vision", default="int8", help="variants; default: int8")
     parser.add_argument("--language", default="Q4_K_M", help="types; default: Q4_K_M")
     parser.add_argument("--small", action="store_true", help="a few thousand weights, to try it")
     parser.add_argument("--keep", action="store_true", help="leave all files there")
     parser.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    sizes = SMALL if args.small else Sizes()
+    sizes = SMALL if args.small else CLIP if args.family == "llava" else Sizes()
     if args.make:
         FAMILIES[args.family][0](args.scratch, sizes)
         return 0
@@ -193,7 +195,20 @@ def make_minigptv2(folder: Path, sizes: Sizes) -> None:
 def make_llama(folder: Path, sizes: Sizes) -> None:
     """A LLaMA of these sizes in the Hugging Face format, shard by shard."""
     folder.mkdir(parents=True)
-    config = {
+    (folder / "config.json").write_text(json.dumps(llama_config(sizes)))
+    shutil.copyfile(TOKENIZER, folder / "tokenizer.model")
+    write_shards(folder, llama_tensors(folder), lambda done: None)
+
+
+def llama_tensors(folder: Path, prefix: str = "") -> dict[str, LazyTensor]:
+    """Of the LLaMA that a folder's configuration describes."""
+    shapes = tensor_shapes(read_sizes(folder))
+    return {prefix + name: random_tensor(*shape) for name, shape in shapes.items()}
+
+
+def llama_config(sizes: Sizes) -> dict[str, object]:
+    """As Hugging Face has it."""
+    return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "vocab_size": 32000,
@@ -210,11 +225,60 @@ def make_llama(folder: Path, sizes: Sizes) -> None:
         "eos_token_id": 2,
         "torch_dtype": "float16",
     }
-    (folder / "config.json").write_text(json.dumps(config))
+
+
+def make_llava(folder: Path, sizes: Sizes) -> None:
+    """A whole LLaVA-1.5 folder in the Hugging Face layout."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(llama_config(sizes)))
     shutil.copyfile(TOKENIZER, folder / "tokenizer.model")
-    shapes = tensor_shapes(read_sizes(folder))
-    tensors = {name: random_tensor(*shape) for name, shape in shapes.items()}
+    tensors = llama_tensors(folder, "language_model.")
+    tower = {
+        "hidden_size": sizes.tower,
+        "intermediate_size": sizes.tower_mlp,
+        "num_hidden_layers": sizes.tower_blocks,
+        "num_attention_heads": sizes.tower // 64,
+        "image_size": sizes.image,
+        "patch_size": 14,
+        "model_type": "clip_vision_model",
+    }
+    config = {
+        "architectures": ["LlavaForConditionalGeneration"],
+        "model_type": "llava",
+        "text_config": llama_config(sizes),
+        "vision_config": tower,
+        "vision_feature_layer": -2,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    size = {"height": sizes.image, "width": sizes.image}
+    processor = {"size": {"shortest_edge": sizes.image}, "crop_size": size}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    width = sizes.tower
+    layer = {f"self_attn.{part}_proj": (width, width) for part in ("q", "k", "v", "out")}
+    layer |= {"mlp.fc1": (sizes.tower_mlp, width), "mlp.fc2": (width, sizes.tower_mlp)}
+    norms = ["pre_layrnorm", "post_layernorm"]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for number in range(sizes.tower_blocks):
+        norms += [f"encoder.layers.{number}.layer_norm{each}" for each in (1, 2)]
+        for name, shape in layer.items():
+            shapes[f"encoder.layers.{number}.{name}.weight"] = shape
+            shapes[f"encoder.layers.{number}.{name}.bias"] = shape[:1]
+    shapes |= {f"{name}.{kind}": (width,) for name in norms for kind in ("weight", "bias")}
+    shapes["embeddings.class_embedding"] = (width,)
+    shapes["embeddings.patch_embedding.weight"] = (width, 3, 14, 14)
+    shapes["embeddings.position_embedding.weight"] = (1 + (sizes.image // 14) ** 2, width)
+    prefix = "vision_tower.vision_model."
+    tensors |= {prefix + name: random_tensor(*shape) for name, shape in shapes.items()}
+    for number, columns in ((1, width), (2, sizes.width)):
+        name = f"multi_modal_projector.linear_{number}"
+        tensors[f"{name}.weight"] = random_tensor(sizes.width, columns)
+        tensors[f"{name}.bias"] = random_tensor(sizes.width)
     write_shards(folder, tensors, lambda done: None)
+
+
+def import_llava(source: Path) -> list[str]:
+    """The command's words."""
+    return ["import", "llava", "--model", str(source), "--quiet"]
 
 
 def import_minigptv2(source: Path) -> list[str]:
@@ -248,6 +312,7 @@ def write_run(folder: Path, base: Path) -> None:
 
 FAMILIES: dict[str, tuple[Callable[[Path, Sizes], None], Callable[[Path], list[str]]]] = {
     "minigptv2": (make_minigptv2, import_minigptv2),
+    "llava": (make_llava, import_llava),
 }
 
 

@@ -171,8 +171,8 @@ def _integer_product(node: onnx.NodeProto, source: str, name: str) -> list[onnx.
     return [
         make("MatMulInteger", quantised, [f"{out}_integer"]),
         make("Cast", [f"{out}_integer"], [f"{out}_cast"], to=onnx.TensorProto.FLOAT),
-        make("Mul", [f"{source}_scale", f"{name}_scale"], [f"{out}_scale"]),
-        make("Mul", [f"{out}_cast", f"{out}_scale"], [out]),
+        make("Mul", [f"{source}_scale", f"{name}_scale"], [f"{out}_scales"]),
+        make("Mul", [f"{out}_cast", f"{out}_scales"], [out]),
     ]
 
 

@@ -12,7 +12,12 @@ import pytest
 import torch
 
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.export.onnx_graph import strip
+from skyeye_edge.export.onnx_graph import (
+    WeightlessGraph,
+    quantise_matrices,
+    strip,
+    write_onnx,
+)
 from skyeye_edge.export.vision import (
     VISION_VARIANTS,
     check_vision_variants,
@@ -21,6 +26,7 @@ from skyeye_edge.export.vision import (
 from skyeye_edge.training.model.alignment import AlignerConfig
 from skyeye_edge.training.model.checkpoint import read_contents
 from skyeye_edge.training.model.skyeye import SkyEyeModel
+from skyeye_edge.training.model.tensors import lazy
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +157,20 @@ def test_variants_are_checked_before_any_work() -> None:
         check_vision_variants(["int4"])
     with pytest.raises(InputError, match="no vision variant"):
         check_vision_variants([])
+
+
+def test_products_that_follow_each_other_at_once_are_quantised_too(tmp_path: Path) -> None:
+    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [make("MatMul", ["a", "v"], ["b"]), make("MatMul", ["b", "w"], ["c"])]
+    ends = value("a", onnx.TensorProto.FLOAT, [1, 8]), value("c", onnx.TensorProto.FLOAT, [1, 8])
+    graph = onnx.helper.make_graph(nodes, "g", [ends[0]], [ends[1]])
+    opset = onnx.helper.make_opsetid("", 20)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    weights = {name: lazy(torch.eye(8)) for name in ("v", "w")}
+
+    write_onnx(quantise_matrices(WeightlessGraph(model, weights)), tmp_path / "twice.onnx")
+
+    session = onnxruntime.InferenceSession(tmp_path / "twice.onnx")
+    given = np.linspace(-1, 1, 8, dtype=np.float32)[None]
+    (found,) = session.run(None, {"a": given})
+    assert np.abs(found - given).max() < 0.02
