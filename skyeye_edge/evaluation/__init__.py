@@ -7,14 +7,6 @@ from skyeye_edge.evaluation.answered import (
     TaskName,
     read_answers,
 )
-from skyeye_edge.evaluation.answers import (
-    ClassItem,
-    ClassReport,
-    VqaItem,
-    VqaReport,
-    evaluate_classes,
-    evaluate_vqa,
-)
 from skyeye_edge.evaluation.asking import Sample, ask_all, evenly
 from skyeye_edge.evaluation.bootstrap import Drawing
 from skyeye_edge.evaluation.calibration import (
@@ -24,24 +16,8 @@ from skyeye_edge.evaluation.calibration import (
     judge_boxes,
     measure_calibration,
 )
-from skyeye_edge.evaluation.captions import (
-    CaptionItem,
-    CaptionReport,
-    caption_all,
-    evaluate_captions,
-    plain_words,
-    rouge_l,
-    score_captions,
-    with_references,
-)
-from skyeye_edge.evaluation.grounding import GroundItem, GroundReport, evaluate_ground
-from skyeye_edge.evaluation.objects import (
-    DetectReport,
-    IdentifyReport,
-    ObjectItem,
-    evaluate_detect,
-    evaluate_identify,
-)
+from skyeye_edge.evaluation.captions import plain_words, rouge_l
+from skyeye_edge.evaluation.grounding import GroundItem, ground_samples
 from skyeye_edge.evaluation.overview import (
     OVERVIEW_KINDS,
     CheckedAnswer,
@@ -60,8 +36,10 @@ from skyeye_edge.evaluation.reliability import (
 )
 from skyeye_edge.evaluation.report import Evaluation, evaluate_answers, write_report
 from skyeye_edge.evaluation.scoring import score_answers
+from skyeye_edge.evaluation.scoring.grounding import scored_boxes
 from skyeye_edge.evaluation.scoring.words import plain_kind
 from skyeye_edge.evaluation.shares import Share
+from skyeye_edge.evaluation.words import caption_words
 
 __all__ = [
     "OVERVIEW_KINDS",
@@ -69,22 +47,14 @@ __all__ = [
     "AnswerFile",
     "Answered",
     "CalibrationReport",
-    "CaptionItem",
-    "CaptionReport",
     "CheckedAnswer",
-    "ClassItem",
-    "ClassReport",
     "ClipPredictor",
-    "DetectReport",
     "Drawing",
     "Evaluation",
     "GroundItem",
-    "GroundReport",
-    "IdentifyReport",
     "Judged",
     "KnownImage",
     "Mean",
-    "ObjectItem",
     "OverviewKind",
     "Picture",
     "Pictures",
@@ -92,21 +62,14 @@ __all__ = [
     "Sample",
     "Share",
     "TaskName",
-    "VqaItem",
-    "VqaReport",
     "ask_all",
-    "caption_all",
+    "caption_words",
     "check_answers",
     "evaluate_answers",
-    "evaluate_captions",
-    "evaluate_classes",
-    "evaluate_detect",
-    "evaluate_ground",
-    "evaluate_identify",
-    "evaluate_vqa",
     "evenly",
     "expected_calibration_error",
     "fit_scores",
+    "ground_samples",
     "judge_boxes",
     "mean_scores",
     "measure_calibration",
@@ -118,7 +81,6 @@ __all__ = [
     "reliability",
     "rouge_l",
     "score_answers",
-    "score_captions",
-    "with_references",
+    "scored_boxes",
     "write_report",
 ]

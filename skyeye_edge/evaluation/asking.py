@@ -30,6 +30,12 @@ class Sample:
     task: Task
     unanswered: Answered  # all that is known before the model has spoken
 
+    def named(self, data: str) -> Sample:
+        """The same as one of a set among others: names of images may recur between them."""
+        known = self.unanswered
+        key, image = f"{data}/{known.key}", f"{data}/{known.image}"
+        return replace(self, unanswered=replace(known, key=key, image=image))
+
 
 def ask_all(
     predictor: ClipPredictor, samples: Iterable[Sample], most_frames: int = 0

@@ -20,7 +20,13 @@ import skyeye_edge as sky
 from skyeye_edge.core.bundle import verify_bundle
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.results import TaskResult
-from skyeye_edge.evaluation import GroundItem, evaluate_ground
+from skyeye_edge.evaluation import (
+    GroundItem,
+    ask_all,
+    expected_calibration_error,
+    ground_samples,
+    scored_boxes,
+)
 from skyeye_edge.export import ExportReport, export_bundle
 from skyeye_edge.export.parity import parity_tasks
 from skyeye_edge.training.data.synthetic import render_scene
@@ -142,9 +148,9 @@ def test_scores_of_an_exported_bundle_are_fitted_on_labelled_images(
     assert calibration.ece < calibration.ece_before
     assert manifest.provenance["calibration"] == json.loads(json.dumps(calibration.to_json()))
     with sky.load(report.bundle) as model:
-        found = evaluate_ground(model, labelled)
-    assert found.calibration_error < 0.1
-    assert len(found.scored) == calibration.boxes
+        found = scored_boxes(ask_all(model, ground_samples(labelled)))
+    assert expected_calibration_error(found) < 0.1
+    assert len(found) == calibration.boxes
 
 
 def test_the_checkpoint_scores_boxes_as_the_strict_bundle_does(

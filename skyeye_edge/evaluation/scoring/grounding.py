@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,9 @@ import numpy.typing as npt
 from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.evaluation.answered import Answered
 from skyeye_edge.evaluation.bootstrap import Drawing, Numbers, bootstrap
-from skyeye_edge.evaluation.figures import Figure, Table
-from skyeye_edge.evaluation.grounding import SIZES, size_name
+from skyeye_edge.evaluation.figures import Figure, Interval, Table
+from skyeye_edge.evaluation.grounding import ENOUGH, SIZES, size_name
+from skyeye_edge.evaluation.reliability import Scored
 from skyeye_edge.evaluation.shares import Share
 
 _THRESHOLDS = (0.5, 0.7)
@@ -57,6 +58,15 @@ def overlap_of(answer: Answered) -> float:
     return both / union if union > 0 else 0.0
 
 
+def scored_boxes(answers: Iterable[Answered]) -> list[Scored]:
+    """The score of the first box of every answer to a phrase, and whether the box is right."""
+    return [
+        (answer.scores[0], answer.task == "ground" and overlap_of(answer) >= ENOUGH)
+        for answer in answers
+        if answer.task in ("ground", "absent") and answer.scores
+    ]
+
+
 def score_absent(answers: Sequence[Answered], drawing: Drawing) -> list[Table]:
     """How many phrases that mean nothing in the image were called absent."""
     right = [[float(answer.outcome == "absent"), 1.0] for answer in answers]
@@ -70,12 +80,17 @@ def shares(
 ) -> Figure:
     """A share of hits: `parts` is (n, 2), hits and how many were possible."""
     rows = np.asarray(parts, dtype=np.float64).reshape(-1, 2)
-    hits, possible = rows.sum(axis=0)
     (interval,) = bootstrap([answer.image for answer in answers], rows, share_of, drawing)
-    if interval and hits in (0, possible):  # every drawing is alike: no bootstrap can tell
-        low, high = Share(int(hits), int(possible)).interval
-        interval = (100 * low, 100 * high)
+    interval = _uncertain(interval, *rows.sum(axis=0))
     return Figure(name, float(share_of(rows.sum(axis=0))[0]), len(rows), interval)
+
+
+def _uncertain(interval: Interval | None, hits: float, number: float) -> Interval | None:
+    """Where all or none are right every drawing is alike, and Wilson's interval says more."""
+    if interval is None or hits not in (0, number):
+        return interval
+    low, high = Share(int(hits), int(number)).interval
+    return 100 * low, 100 * high
 
 
 def share_of(sums: Numbers) -> Numbers:
@@ -90,8 +105,11 @@ def _figures(
     images = [answer.image for answer in answers]
     rows = np.column_stack([np.ones(len(parts)), parts])
     names = [f"Acc@{threshold}" for threshold in _THRESHOLDS] + ["mean IoU", "cumulative IoU"]
-    values = _of_sums(rows.sum(axis=0))
-    intervals = bootstrap(images, rows, _of_sums, drawing)
+    sums = rows.sum(axis=0)
+    values = _of_sums(sums)
+    intervals = list(bootstrap(images, rows, _of_sums, drawing))
+    for place in range(len(_THRESHOLDS)):
+        intervals[place] = _uncertain(intervals[place], sums[1 + place], sums[0])
     return [
         Figure(prefix + name, float(value), len(parts), interval)
         for name, value, interval in zip(names, values, intervals, strict=True)

@@ -85,7 +85,8 @@ def test_an_interval_of_all_right_does_not_pretend_to_be_certain() -> None:
     (table, _) = score_ground([answer(1, TRUTH, TRUTH)], Drawing(draws=100))
 
     interval = table.figures[0].interval
-    assert interval is None or interval[0] <= 100
+    assert interval is not None
+    assert interval[0] < 50
     (absent,) = score_absent(
         [Answered("1", "1.jpg", "absent", asked="a plane", outcome="absent")], Drawing(draws=100)
     )
