@@ -15,8 +15,12 @@ from skyeye_edge.training.data.builders.boxes import CLEAR_POSITION, CLEAR_SIZE,
 from skyeye_edge.training.data.builders.known import Known
 from skyeye_edge.training.data.builders.words import SIDE, middle, plural, side
 
+_ACROSS = ("left", "right")
 ORDINALS = ("second", "third", "fourth", "fifth")
 MOST_ORDERED = 5  # objects of a label that are counted from one side
+SIDES = ("on the left", "on the right", "at the top", "at the bottom")
+CORNERS = tuple(f"at the {down} {across}" for down in ("top", "bottom") for across in _ACROSS)
+PLACES = (*CORNERS, *SIDES, "in the middle")
 NEAREST = 0.7  # the next one is further by this factor
 MOST_IN_PHRASE = 12  # boxes of one phrase
 Group = tuple[str, tuple[XYXY, ...]]
@@ -42,7 +46,7 @@ def groups(known: Known) -> list[Group]:
         boxes = known.boxes(label)
         if len(boxes) <= MOST_IN_PHRASE:
             found.append((label if len(boxes) == 1 else plural(label), tuple(boxes)))
-        for place in ("on the left", "on the right", "at the top", "at the bottom"):
+        for place in SIDES:
             there = _all_in(place, boxes, known)
             if there and len(there) < len(boxes) and len(there) <= MOST_IN_PHRASE:
                 words = label if len(there) == 1 else plural(label)
@@ -53,11 +57,10 @@ def groups(known: Known) -> list[Group]:
 def _placed(label: str, boxes: Sequence[XYXY], known: Known) -> list[tuple[str, XYXY]]:
     """`the ship at the top left`, where no other could be meant."""
     found = []
-    for box in boxes:
-        place = side([box], known.size)
-        others = [other for other in boxes if other is not box]
-        if place and not any(_could_be(place, other, known) for other in others):
-            found.append((f"the {label} {place}", box))
+    for place in PLACES:
+        meant = [box for box in boxes if _could_be(place, box, known)]
+        if len(meant) == 1 and side(meant, known.size) == place:
+            found.append((f"the {label} {place}", meant[0]))
     return found
 
 

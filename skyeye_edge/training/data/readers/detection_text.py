@@ -181,6 +181,9 @@ def _add_visdrone(entry: Entry, boxed: Boxed) -> None:
 def read_nwpu_vhr10(path: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """NWPU VHR-10: a folder `ground truth` with lines of `(x1,y1),(x2,y2),class`, class 1 to 10.
 
+    Vehicles are boxed in the aircraft pictures alone, harbours and bridges in parts: these are
+    neither counted nor denied.
+
     Raises:
         DataError: a line is wrong.
     """
@@ -196,6 +199,7 @@ def read_nwpu_vhr10(path: Path, images: Path | None = None) -> Iterator[OfSplit]
                 if not 1 <= number <= len(_VHR10):
                     entry.fail(f"class {number} is not one of 1 to {len(_VHR10)}")
                 boxed.add(entry, edges, _VHR10[number - 1])
+            boxed.unsure("vehicle", "harbor", "bridge")
             yield split_of(file), boxed.annotation()
 
 

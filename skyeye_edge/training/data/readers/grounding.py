@@ -64,14 +64,14 @@ def read_dior_rsvg(path: Path, images: Path | None = None) -> Iterator[OfSplit]:
 def _read_numbers(folder: Path) -> dict[int, str]:
     """The split of every numbered object."""
     splits: dict[int, str] = {}
-    for place in (folder, folder.parent):
+    for place in (folder, folder.parent, folder.parent / "split"):
         for split in _SPLITS:
             if (place / f"{split}.txt").is_file():
                 rows = read_rows(place / f"{split}.txt")
                 splits |= {entry.whole("line"): split for entry in rows}
         if splits:
             return splits
-    raise DataError(f"{folder}: no train.txt, val.txt or test.txt in it or beside it")
+    raise DataError(f"{folder}: no train.txt, val.txt or test.txt in it, beside it or in split")
 
 
 def _expression(thing: Element, size: tuple[int, int]) -> tuple[str, XYXY]:
