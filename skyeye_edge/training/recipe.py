@@ -41,6 +41,19 @@ class LoraRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class AlsoRecipe:
+    """Another file about the same images."""
+
+    format: str  # one of READERS
+    path: Path
+    images: Path = Path()  # the folder with the images; empty: where the format has them
+
+    def __post_init__(self) -> None:
+        if self.format not in READERS:
+            raise InputError(f"format: {_unknown(self.format, list(READERS))}")
+
+
+@dataclass(frozen=True, slots=True)
 class DataRecipe:
     """One annotation file."""
 
@@ -48,6 +61,7 @@ class DataRecipe:
     format: str  # one of READERS or DRAWN
     path: Path = Path()  # the annotation file, or a folder of them
     images: Path = Path()  # the folder with the images; empty: where the format has them
+    also: tuple[AlsoRecipe, ...] = ()  # files that say more about the same images
     split: str = "train"
     hold_out: float = 0.1  # share of the images that are only scored, if the file names none "val"
     ratio: float = 1.0  # how often it is drawn, relative to the others; by epochs: times in one
