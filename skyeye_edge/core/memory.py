@@ -11,6 +11,7 @@ from skyeye_edge.core.errors import BundleError
 from skyeye_edge.core.gguf_header import read_gguf_header
 
 LARGE_GGUF = 256 * 2**20  # bytes
+LIBRARIES = 92 * 2**20  # bytes of Python, ONNX Runtime and llama.cpp themselves; docs/full_size.md
 _MEMORY_FACTS = Path("/proc/meminfo")
 _KV_ENTRY_BYTES = 2  # float16, which the runtime keeps unless it is strict
 
@@ -22,16 +23,17 @@ def remembered_prompts(gguf_bytes: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class MemoryNeed:
-    """Bytes by what they are for; buffers of the libraries come on top (some tens of MiB)."""
+    """Bytes by what they are for."""
 
     vision: int
     language: int
     kv: int  # a full context for every prompt that is remembered
+    libraries: int = LIBRARIES
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.vision + self.language + self.kv
+        return self.vision + self.language + self.kv + self.libraries
 
 
 def memory_need(bundle: Bundle, vision: str, language: str) -> MemoryNeed:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Parity = Literal["auto", "always", "never"]
 log = logging.getLogger(__name__)
 
+LIBRARIES = 2**29  # bytes of PyTorch and the ONNX exporter; docs/full_size.md
 PARITY_NAME = "parity.json"
 COPIED = ("MODEL_CARD.md", "LICENSE")
 
@@ -105,6 +106,7 @@ def export_bundle(
     with staged(target, replace=replace) as folder:
         tell(f"reading {checkpoint}")
         contents = read_contents(checkpoint)
+        tell(f"memory: about {export_need(contents) / 2**30:.1f} GiB at most, without parity")
         warnings = _write_weights(contents, checkpoint, folder, visions, types, tell)
         for name in COPIED:
             if (checkpoint / name).is_file():
@@ -157,6 +159,13 @@ def is_measured(parity: Parity, contents: CheckpointContents, tell: Callable[[st
         f"{free / 2**30:.1f} are free; on a larger machine --parity always measures it"
     )
     return False
+
+
+def export_need(contents: CheckpointContents) -> int:
+    """Bytes that writing a bundle takes: the libraries, and the largest matrix twice in float32."""
+    parts = (contents.vision, contents.aligner, contents.language)
+    largest = max(math.prod(each.shape) for part in parts for each in part.values())
+    return LIBRARIES + 2 * 4 * largest
 
 
 def parity_need(contents: CheckpointContents) -> int:

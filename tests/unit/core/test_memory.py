@@ -8,7 +8,13 @@ import pytest
 from skyeye_edge.core.bundle import Bundle
 from skyeye_edge.core.errors import BundleError
 from skyeye_edge.core.manifest import FileEntry, Manifest
-from skyeye_edge.core.memory import MemoryNeed, free_memory, memory_need, remembered_prompts
+from skyeye_edge.core.memory import (
+    LIBRARIES,
+    MemoryNeed,
+    free_memory,
+    memory_need,
+    remembered_prompts,
+)
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
 
 MakeBundle = Callable[..., Bundle]
@@ -60,7 +66,7 @@ def test_memory_is_both_models_and_full_contexts_of_keys_and_values(
 
     # 4 prompts: keys and values of 4 layers x 2 heads x 64 entries of 2 bytes, for 2048 positions
     assert need == MemoryNeed(vision=1000, language=5000, kv=4 * 2 * 4 * 2 * 64 * 2 * 2048)
-    assert need.total == 1000 + 5000 + need.kv
+    assert need.total == 1000 + 5000 + need.kv + LIBRARIES
 
 
 def test_a_large_model_keeps_one_prompt_only() -> None:
