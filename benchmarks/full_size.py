@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -88,11 +88,18 @@ def main() -> int:
     parser.add_argument("--family", choices=FAMILIES, default="minigptv2")
     parser.add_argument("--vision", default="int8", help="variants; default: int8")
     parser.add_argument("--language", default="Q4_K_M", help="types; default: Q4_K_M")
+    parser.add_argument(
+        "--layers",
+        type=int,
+        help="of the language model; default: 32. Fewer need the same memory for import, merge and "
+        "export, where one matrix is in it at a time, and less time",
+    )
     parser.add_argument("--small", action="store_true", help="a few thousand weights, to try it")
     parser.add_argument("--keep", action="store_true", help="leave all files there")
     parser.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     sizes = SMALL if args.small else CLIP if args.family == "llava" else Sizes()
+    sizes = replace(sizes, layers=args.layers or sizes.layers)
     if args.make:
         FAMILIES[args.family][0](args.scratch, sizes)
         return 0
@@ -114,7 +121,12 @@ def main() -> int:
         shutil.rmtree(args.scratch)
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "load": os.getloadavg()}
     versions = {"skyeye-edge": sky.__version__, "python": platform.python_version()}
-    figures = {"family": args.family, "steps": [asdict(step) for step in steps], "said_gib": said}
+    figures = {
+        "family": args.family,
+        "layers": sizes.layers,
+        "steps": [asdict(step) for step in steps],
+        "said_gib": said,
+    }
     print(json.dumps({"benchmark": "full_size", **figures, "machine": machine, **versions}))
     return 0
 
@@ -124,7 +136,9 @@ def measured_steps(args: argparse.Namespace, sizes: Sizes) -> Iterator[Step]:
     scratch, cli = args.scratch, [sys.executable, "-m", "skyeye_edge"]
     source, imported, merged = (scratch / name for name in ("source", "imported", "merged"))
     make = [sys.executable, str(HERE), str(source), "--make", "--family", args.family]
-    yield run("make", [*make, "--small"] if args.small else make, source)
+    make += ["--small"] if args.small else []
+    make += ["--layers", str(sizes.layers)]
+    yield run("make", make, source)
     yield run("import", [*cli, *FAMILIES[args.family][1](source), "-o", str(imported)], imported)
     if not args.keep:
         shutil.rmtree(source)

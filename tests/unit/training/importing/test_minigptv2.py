@@ -268,6 +268,10 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
         lambda f: f.llama["model.norm.weight"].fill_(float("nan")),
         r"tensor 'model.norm.weight' has values that are no finite numbers",
     ),
+    "not finite, in one place": (
+        lambda f: f.llama["lm_head.weight"][7, 3:4].fill_(float("inf")),
+        r"tensor 'lm_head.weight' has values that are no finite numbers",
+    ),
     "half an adapter": (
         lambda f: f.trained.__delitem__(f"{FIRST}.self_attn.q_proj.lora_B.weight"),
         r"layers.0.self_attn.q_proj.lora_B.weight' is missing",
