@@ -70,7 +70,7 @@ def note_answer(question: Answered, result: TaskResult) -> Answered:
         question,
         outcome=result.outcome,
         said=result.label if isinstance(result, ClassifyResult) else result.text,
-        boxes=tuple(box.xyxy for box in boxes),
+        boxes=tuple(box.hull for box in boxes),
         scores=tuple(float(box.score) for box in boxes),
         size=result.size if all(result.size) else question.size,
     )

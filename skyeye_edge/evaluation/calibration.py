@@ -85,7 +85,7 @@ def judge_boxes(asker: Asker, items: Iterable[GroundItem], boxes: BoxSpec) -> li
             result = parse_reply(task, reply, item.size, boxes)
             if not isinstance(result, GroundResult) or not result.boxes:
                 continue  # cut off or unreadable: no score to learn from
-            right = box is not None and overlap(result.boxes[0].xyxy, box) >= ENOUGH
+            right = box is not None and overlap(result.boxes[0].hull, box) >= ENOUGH
             presence = 1.0 if reply.presence is None else reply.presence
             raw = result.boxes[0].score
             judged.append(Judged(number, box is not None, presence, raw, right))

@@ -99,13 +99,13 @@ def _caption(references: Sequence[str], result: TaskResult) -> CheckedAnswer:
 
 
 def _box(words: str, box: XYXY, result: TaskResult) -> CheckedAnswer:
-    found = result.boxes[0].xyxy if isinstance(result, GroundResult) and result.boxes else None
+    found = result.boxes[0].hull if isinstance(result, GroundResult) and result.boxes else None
     score = overlap(found, box) if found else 0.0
     return CheckedAnswer("boxes", words, "found", _said(result), score, box, found)
 
 
 def _absent(words: str, result: TaskResult) -> CheckedAnswer:
-    found = result.boxes[0].xyxy if isinstance(result, GroundResult) and result.boxes else None
+    found = result.boxes[0].hull if isinstance(result, GroundResult) and result.boxes else None
     said = _said(result)
     return CheckedAnswer("absent", words, "absent", said, float(said == "absent"), None, found)
 

@@ -297,6 +297,7 @@ def _language_config(
         ) from error
     config = {key: value for key, value in config.items() if key != "transformers_version"}
     config |= {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+    config["tie_word_embeddings"] &= not parts.names(r"language\.lm_head\.weight")
     return config, sizes_of(config, model / "config.json")
 
 

@@ -100,13 +100,18 @@ def _hugging_face(config: Mapping[str, Any], folder: Path, path: Path) -> LlavaD
     return LlavaDescription(
         whole=True,
         geochat=_is_geochat(config, folder),
-        language=text | {"tie_word_embeddings": bool(text.get("tie_word_embeddings", False))},
+        language=text | {"tie_word_embeddings": _is_tied(config, text)},
         tower=_CLIP_DEFAULTS | tower if tower else {"num_attention_heads": 16},
         feature_layer=layer,
         layers=2,
         fit=_fit_of(preprocess, folder),
         preprocess=preprocess,
     )
+
+
+def _is_tied(*configs: Mapping[str, Any]) -> bool:
+    """Whichever of them says it: transformers' versions differ in where they look."""
+    return any(bool(config.get("tie_word_embeddings")) for config in configs)
 
 
 def _original(

@@ -15,6 +15,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 import skyeye_edge as sky
 from skyeye_edge.cli.main import main
@@ -34,6 +35,7 @@ from tests.integration.training.llava_models import (
     picture,
     processor_of,
     renamed_file,
+    restless,
     save_llama,
     save_tower,
     tokenizer_of,
@@ -87,6 +89,32 @@ def padded(work: Path, llama: Path) -> Saved:
     processor = processor_of(saved.processor.tokenizer, pad=True)
     processor.save_pretrained(work / "llava")
     return Saved(saved.model, processor, saved.folders)
+
+
+def of_other_sizes(work: Path, llama: Path) -> Saved:
+    """Half precision in several shards; tied, no biases in the projector, the last layer."""
+    tokenizer = tokenizer_of(llama)
+    tower = CLIPVisionConfig(
+        hidden_size=36, intermediate_size=50, num_hidden_layers=2, num_attention_heads=3,
+        image_size=40, patch_size=8, hidden_act="gelu", layer_norm_eps=1e-6,
+    )  # fmt: skip
+    text = LlamaConfig(
+        hidden_size=24, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
+        head_dim=8, rope_theta=50000.0, vocab_size=32010, tie_word_embeddings=True,
+    )  # fmt: skip
+    config = LlavaConfig(
+        vision_config=tower, text_config=text, image_token_index=IMAGE_TOKEN, image_seq_length=25,
+        vision_feature_layer=-1, multimodal_projector_bias=False, tie_word_embeddings=True,
+    )  # fmt: skip
+    model = restless(LlavaForConditionalGeneration(config), 4).half()
+    model.tie_weights()
+    model.save_pretrained(work / "llava", max_shard_size="500KB")
+    processor = processor_of(tokenizer, 40)
+    processor.patch_size = 8
+    processor.save_pretrained(work / "llava")
+    kind = LlavaForConditionalGeneration  # read again: `half()` rounded what no file holds, too
+    read = kind.from_pretrained(work / "llava", dtype=torch.float32).eval()
+    return Saved(read, processor, ("--model", str(work / "llava")))
 
 
 def save_original(work: Path, llama: Path, **changes: Any) -> tuple[Any, Path]:
@@ -188,7 +216,14 @@ def adapters_over_hugging_face(work: Path, llama: Path) -> Saved:
     return Saved(merged, saved.processor, options)
 
 
-WHOLE = (of_now, of_version_4, with_model_before_all, padded, adapters_over_hugging_face)
+WHOLE = (
+    of_now,
+    of_other_sizes,
+    of_version_4,
+    with_model_before_all,
+    padded,
+    adapters_over_hugging_face,
+)
 ORIGINAL = (whole_and_original, projector_alone, adapters_over_vicuna, geochat)
 
 

@@ -3,10 +3,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+from skyeye_edge.core.boxes import Box
 from skyeye_edge.core.errors import MediaError
-from skyeye_edge.core.results import TaskResult, TextResult
+from skyeye_edge.core.results import GroundResult, TaskResult, TextResult
 from skyeye_edge.core.tasks import Ask, Task
 from skyeye_edge.evaluation import Answered, Pictures, Sample, ask_all, evenly
+from skyeye_edge.evaluation.asking import note_answer
 
 
 class Counting:
@@ -55,3 +59,10 @@ def test_a_model_gets_as_many_frames_of_a_clip_as_it_takes() -> None:
 def test_what_is_evenly_spaced_holds_the_ends() -> None:
     assert evenly(range(9), 3) == [0, 4, 8]
     assert evenly(range(2), 3) == [0, 1]
+
+
+def test_a_turned_box_is_scored_by_the_upright_one_around_it() -> None:
+    asked = Answered("1", "1", "ground", "a ship", truth=((25, 5, 35, 45),), size=(160, 80))
+    result = GroundResult("a ship", "found", (Box((10, 20, 50, 30), angle=90),), size=(160, 80))
+
+    assert note_answer(asked, result).boxes[0] == pytest.approx((25, 5, 35, 45))
