@@ -156,10 +156,18 @@ def _is_certain(host: str) -> bool:
 def _shown_path(rest: str) -> str:
     """The path if every folder of it is a plain word that neither is nor names a secret."""
     # Where a secret with a mark such as # or @ in it begins, nobody can tell.
-    path = re.split("[?#]", rest)[0] if _ORDINARY.match(rest) else rest
+    path, _, query = rest.partition("?") if _ORDINARY.match(rest) else (rest, "", "")
+    if any(map(_is_odd, query.split("&"))):
+        return f"/{HIDDEN}"
     folders = path.split("/")
     harmless = all(map(_PLAIN.match, folders)) and not any(map(_LABEL.search, folders))
     return path if harmless and not any(map(_TOKEN.search, folders)) else f"/{HIDDEN}"
+
+
+def _is_odd(part: str) -> bool:
+    """True if a part of a query calls a secret by its value: one with a ? in it, torn apart."""
+    name, _, value = part.partition("=")
+    return bool(_LABEL.search(value)) and not _LABEL.search(name)
 
 
 def _escaped_login(login: str) -> str:

@@ -47,6 +47,7 @@ def shows_a_part(text: str) -> bool:
         ("rtsp://admin:1/2@10.0.0.2/live", "rtsp://10.0.0.2/live"),
         ("rtsp://10.0.0.2/user=admin_password=pass_channel=1", "rtsp://10.0.0.2/…"),
         ("rtsp://10.0.0.2/pwd/pass/live", "rtsp://10.0.0.2/…"),
+        ("rtsp://10.0.0.2/live/pass?=token", "rtsp://10.0.0.2/…"),
         ("rtsp://10.0.0.2:7441/AbCdEfGh12345678?enableSrtp", "rtsp://10.0.0.2:7441/…"),
         ("rtsp://10.0.0.2/Streaming/Channels/101", "rtsp://10.0.0.2/Streaming/Channels/101"),
         ("rtsp://10.0.0.2/h264Preview_01_main", "rtsp://10.0.0.2/h264Preview_01_main"),
