@@ -28,7 +28,7 @@ TRAINING = [
     "matplotlib>=3.9",
     "av>=12",
 ]
-EVALUATION = ["pycocoevalcap>=1.2", "matplotlib>=3.9"]
+EVALUATION = ["pycocoevalcap>=1.2", "pycocotools>=2.0.2", "matplotlib>=3.9"]
 SUPERVISION = ["supervision>=0.31"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "gguf>=0.10"]
 

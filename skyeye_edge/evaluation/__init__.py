@@ -16,7 +16,6 @@ from skyeye_edge.evaluation.calibration import (
     judge_boxes,
     measure_calibration,
 )
-from skyeye_edge.evaluation.captions import plain_words, rouge_l
 from skyeye_edge.evaluation.grounding import GroundItem, ground_samples
 from skyeye_edge.evaluation.overview import (
     OVERVIEW_KINDS,
@@ -35,6 +34,7 @@ from skyeye_edge.evaluation.reliability import (
     reliability,
 )
 from skyeye_edge.evaluation.report import Evaluation, evaluate_answers, write_report
+from skyeye_edge.evaluation.rouge import plain_words, rouge_l
 from skyeye_edge.evaluation.scoring import score_answers
 from skyeye_edge.evaluation.scoring.grounding import scored_boxes
 from skyeye_edge.evaluation.scoring.words import plain_kind

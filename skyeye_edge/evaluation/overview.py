@@ -13,9 +13,9 @@ from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.core.results import ClassifyResult, GroundResult, TaskResult, TextResult
 from skyeye_edge.core.tasks import Ask, Caption, Classify, Ground, Task
 from skyeye_edge.evaluation.answers import plain_answer
-from skyeye_edge.evaluation.captions import rouge_l
 from skyeye_edge.evaluation.grounding import overlap
 from skyeye_edge.evaluation.predictor import Picture, Predictor
+from skyeye_edge.evaluation.rouge import rouge_l
 
 OverviewKind = Literal["captions", "boxes", "absent", "questions", "classes"]
 OVERVIEW_KINDS: tuple[OverviewKind, ...] = get_args(OverviewKind)

@@ -11,6 +11,7 @@ from typing import Any
 from skyeye_edge.evaluation.answered import Answered
 from skyeye_edge.evaluation.bootstrap import Drawing
 from skyeye_edge.evaluation.figures import Figure, Table
+from skyeye_edge.evaluation.judge import PROMPT
 from skyeye_edge.evaluation.published import Published, published_about
 from skyeye_edge.evaluation.scoring import sample_scores, score_answers
 
@@ -28,6 +29,7 @@ class Evaluation:
     tables: tuple[Table, ...]
     drawing: Drawing
     published: tuple[Published, ...] = ()
+    prompt: str = ""  # that judges read, with places for question and answers; "" without any
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -43,6 +45,7 @@ class Evaluation:
                 "seed": self.drawing.seed,
             },
             "tables": [table.to_json() for table in self.tables],
+            **({"judge_prompt": self.prompt} if self.prompt else {}),
             "published": [row.to_json() for row in self.published],
             "samples": [
                 answer.to_json() | {"score": _rounded(scores.get(answer.key, {}))}
@@ -75,7 +78,8 @@ def evaluate_answers(
     """
     published = published_about(benchmark)
     tables = (*score_answers(answers, drawing), *judged)
-    return Evaluation(name, run, tuple(answers), tables, drawing, published)
+    prompt = PROMPT if judged else ""
+    return Evaluation(name, run, tuple(answers), tables, drawing, published, prompt)
 
 
 def write_report(found: Evaluation, folder: Path) -> list[Path]:
@@ -108,6 +112,8 @@ def build_page(found: Evaluation) -> Iterator[str]:
     yield from _problems(found.answers)
     for table in found.tables:
         yield from _table(table, found.published)
+    if found.prompt:
+        yield f"\n## What judges read\n\n```text\n{found.prompt}\n```"
     if found.published:
         yield from _sources(found.published)
     yield "\n![The figures as a chart](evaluation.png)"

@@ -17,6 +17,7 @@ from skyeye_edge.core.errors import SkyEyeError, needs
 from skyeye_edge.evaluation.answered import Answered
 from skyeye_edge.evaluation.bootstrap import Drawing, Numbers, bootstrap
 from skyeye_edge.evaluation.figures import Figure, Table
+from skyeye_edge.evaluation.rouge import rouge_of_words
 from skyeye_edge.evaluation.words import caption_characters, caption_words
 
 _GRAMS = 4
@@ -169,9 +170,7 @@ def _meteor(sums: Numbers) -> Numbers:
 
 
 def _rouge(known: Sentences, said: Sentences) -> Numbers:
-    with needs("evaluation"):
-        from pycocoevalcap.rouge.rouge import Rouge
-    return np.asarray(Rouge().compute_score(known, said)[1], dtype=np.float64)
+    return np.asarray([rouge_of_words(words, known[key]) for key, (words,) in said.items()])
 
 
 def _cider(known: Sentences, said: Sentences) -> Numbers:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from skyeye_edge.cli import main
+from skyeye_edge.evaluation import read_answers
 from skyeye_edge.training.data.synthetic import render_scene
 
 
@@ -171,3 +176,61 @@ def test_a_wrong_list_says_where_and_what(
     assert main(["evaluate", "--data", str(tmp_path / "sets.yaml"), "-o", str(tmp_path)]) == 2
 
     assert said in capsys.readouterr().err
+
+
+def test_ctrl_c_leaves_a_valid_file_from_which_a_run_goes_on(tmp_path: Path) -> None:
+    scene = render_scene(1_000_000)
+    scene.image.save(tmp_path / "0.png")
+    line = {"image": "0.png", "question": "is there a boat?", "answer": "yes", "split": "test"}
+    for number in range(1, 400):
+        (tmp_path / f"{number}.png").hardlink_to(tmp_path / "0.png")
+    rows = [json.dumps({**line, "image": f"{number}.png"}) for number in range(400)]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
+    out = tmp_path / "out"
+    argv = ["evaluate", "--data", str(tmp_path / "a.jsonl"), "-o", str(out), "--draws", "10"]
+
+    with subprocess.Popen([sys.executable, "-m", "skyeye_edge", *argv]) as process:
+        wait_for_lines(out / "answers.jsonl", 3)
+        process.send_signal(signal.SIGINT)
+
+    assert process.returncode == 130
+    assert 2 <= len(read_answers(out / "answers.jsonl").answers) < 400
+    assert main([*argv, "--resume"]) == 0
+    assert len(read_answers(out / "answers.jsonl").answers) == 400
+
+
+def wait_for_lines(path: Path, lines: int) -> None:
+    limit = time.monotonic() + 300
+    while not path.exists() or path.read_bytes().count(b"\n") < lines:
+        assert time.monotonic() < limit, f"{path} did not grow"
+        time.sleep(0.01)
+
+
+def test_a_wrong_line_of_answers_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = {"key": "1", "image": "1.jpg", "task": "ask", "references": ["yes"], "said": "yes"}
+    bad = {"key": "2", "image": "1.jpg", "task": "ground", "truth": [[5, 5, 1, 9]]}
+    file = tmp_path / "answers.jsonl"
+    file.write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n", "utf-8")
+
+    assert main(["evaluate", "--answers", str(file), "-o", str(tmp_path / "out")]) == 1
+
+    said = capsys.readouterr().err
+    assert f"{file}:2:" in said
+    assert "[left, top, right, bottom]" in said
+
+
+def test_answers_as_the_page_shows_them_are_scored(repo: Path, tmp_path: Path) -> None:
+    page = (repo / "docs" / "evaluate.md").read_text("utf-8")
+    (tmp_path / "theirs.jsonl").write_text(page.split("```json\n")[1].split("```")[0], "utf-8")
+    out = tmp_path / "out"
+
+    argv = ["evaluate", "--answers", str(tmp_path / "theirs.jsonl"), "-o", str(out)]
+    assert main([*argv, "--benchmark", "RSVQA-LR"]) == 0
+
+    values = json.loads((out / "evaluation.json").read_text("utf-8"))
+    figures = {(t["task"], f["name"]): f["value"] for t in values["tables"] for f in t["figures"]}
+    assert figures["ground", "Acc@0.7"] == 100
+    assert figures["ask", "presence"] == 100
+    assert "SkyEyeGPT, test | 88.93" in (out / "evaluation.md").read_text("utf-8")

@@ -94,6 +94,7 @@ def test_two_judges_grade_and_their_agreement_is_stated(
     assert figures["mild and strict", "equal grades"]["value"] == 0
     assert figures["mild and strict", "Spearman's rank correlation"]["value"] == pytest.approx(100)
     assert f"Bearer {KEY}" in grader.keys
+    assert "from 0 (nothing fits" in (out / "evaluation.md").read_text("utf-8")
     shown = capsys.readouterr()
     assert KEY not in shown.out + shown.err
     assert [file.name for file in out.iterdir() if KEY.encode() in file.read_bytes()] == []

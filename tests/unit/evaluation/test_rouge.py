@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from skyeye_edge.core.results import TaskResult, TextResult
 from skyeye_edge.core.tasks import Task
 from skyeye_edge.evaluation import Drawing, Pictures, ask_all, plain_words, rouge_l, score_answers
+from skyeye_edge.evaluation.rouge import rouge_of_words
 from skyeye_edge.training.data.benchmark import Benchmark
 from skyeye_edge.training.data.exam import read_samples
 
@@ -58,3 +61,19 @@ def test_the_best_constant_sentence_scores_on_rsicd_what_others_measured(
 
     found = {figure.name: figure.value or 0 for figure in word_level.figures}
     assert (round(found["CIDEr"], 1), round(found["BLEU-4"], 1)) == (47.8, 15.3)
+
+
+WORDS = st.lists(st.sampled_from("abcd"), min_size=1, max_size=8).map(" ".join)
+
+
+@given(said=WORDS, known=st.lists(WORDS, min_size=1, max_size=3))
+def test_any_words_score_as_in_pycocoevalcap(said: str, known: list[str]) -> None:
+    from pycocoevalcap.rouge.rouge import Rouge
+
+    assert rouge_of_words(said, known) == pytest.approx(Rouge().calc_score([said], known))
+
+
+def test_a_caption_of_ten_thousand_words_is_scored_too() -> None:
+    long = " ".join(["a", "boat"] * 5000)
+
+    assert 0 < rouge_of_words(" ".join(long.replace(" ", "")), ["t w o b o a t s"]) < 0.1
