@@ -63,4 +63,4 @@ def _mark_published(axes: Any, found: Evaluation, task: str, title: str, names: 
     ]
     if marks:
         axes.plot(*zip(*marks, strict=True), "D", color="#c0504d", label=f"{_MARKED}, published")
-        axes.legend(fontsize=8, loc="lower right")
+        axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), frameon=False)

@@ -111,7 +111,7 @@ def build_page(found: Evaluation) -> Iterator[str]:
         )
     yield from _problems(found.answers)
     for table in found.tables:
-        yield from _table(table, found.published)
+        yield from _table(table, found.published, str(found.run.get("split", "")))
     if found.prompt:
         yield f"\n## What judges read\n\n```text\n{found.prompt}\n```"
     if found.published:
@@ -148,7 +148,7 @@ def figure_text(figure: Figure) -> str:
     return f"{figure.value:.2f} ({low:.2f} to {high:.2f})"
 
 
-def _table(table: Table, published: Sequence[Published]) -> Iterator[str]:
+def _table(table: Table, published: Sequence[Published], split: str) -> Iterator[str]:
     yield f"\n## {table.task}: {table.title}\n"
     yield f"{table.note}.\n"
     yield "| figure | value (95 %) | n |"
@@ -167,7 +167,7 @@ def _table(table: Table, published: Sequence[Published]) -> Iterator[str]:
     own = " | ".join(
         "-" if (value := ours[name].value) is None else f"**{value:.2f}**" for name in names
     )
-    yield f"| **this evaluation** | {own} |"
+    yield f"| **this evaluation{f', {split}' * bool(split)}** | {own} |"
     for row in rows:
         cells = (f"{row.figures[name]:.2f}" if name in row.figures else "-" for name in names)
         yield f"| {row.method}, {row.split} | {' | '.join(cells)} |"
