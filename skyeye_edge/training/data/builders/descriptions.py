@@ -45,7 +45,8 @@ def global_turn(item: Annotation, known: Known) -> list[Turn]:
     """Class, captions and the sum of the objects in one text; none if there is but one of them."""
     parts = []
     if item.scene:
-        parts.append(f"the picture shows {item.scene} .")
+        what = "video" if len(item.images) > 1 else "picture"
+        parts.append(f"the {what} shows {item.scene} .")
     parts += _different(item.captions)
     if told := _told_labels(known):
         counts = known.counts

@@ -47,7 +47,7 @@ def read_karpathy(file: Path, images: Path | None = None) -> Iterator[OfSplit]:
     for entry in read_array(file, "images"):
         with entry.guarded():
             captions = _lower(sentence.text("raw") for sentence in entry.objects("sentences"))
-            image = folders.find(entry, entry.text("filename"))
+            image = folders.find(entry, *_names(entry))
             yield entry.text("split"), Annotation((image,), captions)
 
 
@@ -88,6 +88,12 @@ def read_nwpu_captions(file: Path, images: Path | None = None) -> Iterator[OfSpl
             captions = _lower(entry.text(key) for key in raw or ["raw"])
             title = scene.replace("_", " ")
             yield entry.text("split"), Annotation((image,), captions, scene=title)
+
+
+def _names(entry: Entry) -> tuple[str, ...]:
+    """The file with the folder that some sets put it into, as COCO's, and alone."""
+    name = entry.text("filename")
+    return (f"{entry.text('filepath')}/{name}", name) if "filepath" in entry.values else (name,)
 
 
 def _lower(texts: Iterator[str] | tuple[str, ...]) -> tuple[str, ...]:
