@@ -167,13 +167,14 @@ def build(args: argparse.Namespace) -> int:
     """Write our JSON Lines."""
     from skyeye_edge.core.errors import InputError
     from skyeye_edge.training.data.inspection.sources import choose, read_sources, readable
+    from skyeye_edge.training.data.joining import apart
     from skyeye_edge.training.data.made import as_kinds, make_conversations
     from skyeye_edge.training.data.writing import write_lines
 
     if not args.output:
         raise InputError("say where to: -o FILE.jsonl")
     sources = read_sources(args.paths, args.format, args.images)
-    found = [each for source in sources for each in readable(source)]
+    found = apart([readable(source) for source in sources])
     found = [each for each in found if args.split in (None, each.split)]
     chosen = choose(found, args.number, args.seed)
     if args.make:

@@ -6,10 +6,39 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from skyeye_edge.core.errors import DataError
 from skyeye_edge.training.data.annotation import Annotation
-from skyeye_edge.training.data.readers import Found
+from skyeye_edge.training.data.readers import Found, read_found
 from skyeye_edge.training.data.record import ImageSource
 from skyeye_edge.training.data.video_frames import VideoFrame
+from skyeye_edge.training.recipe import AlsoRecipe
+
+
+def read_joined(
+    path: Path, kind: str, images: Path | None, also: Iterable[AlsoRecipe]
+) -> tuple[list[Found], list[DataError]]:
+    """A file with what others say about its images, and what is wrong with their entries.
+
+    Raises:
+        DataError: a format is not known.
+    """
+    found, problems = read_found(path, kind, images)
+    for other in also:
+        where = None if other.images == Path() else other.images
+        more, errors = read_found(other.path, other.format, where)
+        found, problems = joined(found, more), problems + errors
+    return found, problems
+
+
+def apart(sets: Sequence[Sequence[Found]]) -> list[Found]:
+    """The entries of several sets as one: what only others box is unsure where a set has boxes."""
+    labels = [_labels(each.item for each in found) for found in sets]
+    every = frozenset(label for own in labels for label in own)
+    return [
+        replace(each, item=_unsure(each.item, every - own))
+        for found, own in zip(sets, labels, strict=True)
+        for each in found
+    ]
 
 
 def joined(found: Sequence[Found], more: Sequence[Found]) -> list[Found]:

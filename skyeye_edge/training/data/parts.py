@@ -14,8 +14,8 @@ from skyeye_edge.core.errors import DataError, MediaError
 from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.drawn import draw_flight, draw_scene
 from skyeye_edge.training.data.holding_out import hold_out
-from skyeye_edge.training.data.joining import joined
-from skyeye_edge.training.data.readers import Found, of_split, read_found
+from skyeye_edge.training.data.joining import read_joined
+from skyeye_edge.training.data.readers import Found, of_split
 from skyeye_edge.training.data.record import ImageSource, read_rgb
 from skyeye_edge.training.data.video_frames import VideoFrame, clip_of
 from skyeye_edge.training.recipe import DataRecipe
@@ -56,15 +56,9 @@ def read_data(
     if recipe.format == "recalled":
         return _parts(recipe, (), ())  # until the base is there to be asked: recall.py
     images = None if recipe.images == Path() else recipe.images
-    found, problems = read_found(recipe.path, recipe.format, images)
+    found, problems = read_joined(recipe.path, recipe.format, images, recipe.also)
     if not found and problems:
         raise problems[0]
-    for other in recipe.also:
-        where = None if other.images == Path() else other.images
-        more, errors = read_found(other.path, other.format, where)
-        if not more and errors:
-            raise errors[0]
-        found, problems = joined(found, more), problems + errors
     wrong = {str(error): "" for error in problems}
     if known is None:
         wrong |= {f"{place}: {error}": place for place, error in _unreadable(found)}

@@ -9,7 +9,7 @@ from PIL import Image
 from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.training.data.annotation import Annotation, Object
 from skyeye_edge.training.data.builders.known import known
-from skyeye_edge.training.data.joining import joined
+from skyeye_edge.training.data.joining import apart, joined
 from skyeye_edge.training.data.parts import read_data
 from skyeye_edge.training.data.readers import Found
 from skyeye_edge.training.recipe import AlsoRecipe, DataRecipe
@@ -71,6 +71,15 @@ def test_labels_that_one_file_never_looked_for_are_not_denied(images: Path) -> N
     assert known(both, ("ship", "car", "plane"), (40, 40)).missing == ("plane",)
     assert known(alone, ("ship", "car", "plane"), (40, 40)).missing == ("plane",)
     assert [label for _, label in both.objects] == ["ship", "car"]
+
+
+def test_sets_that_become_one_file_do_not_deny_each_other_s_labels(images: Path) -> None:
+    ships = found(Annotation((images / "1.tif",), objects=(SHIP,)))
+    cars = found(Annotation((images / "2.tif",), objects=(CAR,)))
+
+    one, other = (each.item for each in apart([ships, cars]))
+
+    assert (set(one.cut), set(other.cut)) == ({"car"}, {"ship"})
 
 
 def test_boxes_may_come_from_the_other_file_alone(images: Path) -> None:

@@ -15,7 +15,7 @@ from skyeye_edge.core.errors import DataError, MediaError
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.inspection.likeness import Likeness, likeness, same_pictures
 from skyeye_edge.training.data.inspection.sources import Source
-from skyeye_edge.training.data.readers import Found, read_found
+from skyeye_edge.training.data.readers import Found
 from skyeye_edge.training.data.record import RGB, ImageSource, read_rgb
 
 Kind = Literal["entry", "image", "box", "answer", "long", "leak"]
@@ -64,7 +64,7 @@ def read_entries(sources: Sequence[Source]) -> tuple[list[Found], list[Finding]]
     Raises:
         DataError: a format is not known.
     """
-    read = [read_found(source.path, source.kind, source.images) for source in sources]
+    read = [source.read() for source in sources]
     problems = [_of_error(error) for _, errors in read for error in errors]
     return [each for found, _ in read for each in found], problems
 
@@ -157,7 +157,7 @@ def _read_side(source: Source) -> Side:
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGES)
         pairs = [(file, str(file)) for file in files]
     else:
-        found, problems = read_found(path, source.kind, source.images)
+        found, problems = source.read()
         if not found and problems:
             raise problems[0]
         pairs = [(image, each.place) for each in found for image in each.item.images]

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.training.data.collate import Tokenizer
-from skyeye_edge.training.data.readers import READERS, Found, read_found
-from skyeye_edge.training.recipe import read_recipe
+from skyeye_edge.training.data.joining import read_joined
+from skyeye_edge.training.data.readers import READERS, Found
+from skyeye_edge.training.recipe import AlsoRecipe, read_recipe
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,15 @@ class Source:
     path: Path
     kind: str  # its format
     images: Path | None = None  # the folder of its images; None: where the format has them
+    also: tuple[AlsoRecipe, ...] = ()  # files that say more about them
+
+    def read(self) -> tuple[list[Found], list[DataError]]:
+        """Its entries, and what is wrong with those that are left out.
+
+        Raises:
+            DataError: the format is not known.
+        """
+        return read_joined(self.path, self.kind, self.images, self.also)
 
 
 def read_sources(paths: Sequence[Path], kind: str, images: Path | None) -> list[Source]:
@@ -45,7 +55,7 @@ def read_sources(paths: Sequence[Path], kind: str, images: Path | None) -> list[
         for data in read_recipe(path).data:
             if data.format in READERS:
                 own = None if data.images == Path() else data.images
-                sources.append(Source(data.name, data.path, data.format, own))
+                sources.append(Source(data.name, data.path, data.format, own, data.also))
     return sources
 
 
@@ -55,7 +65,7 @@ def readable(source: Source) -> list[Found]:
     Raises:
         DataError: there is none.
     """
-    found, problems = read_found(source.path, source.kind, source.images)
+    found, problems = source.read()
     if problems and not found:
         raise problems[0]
     if problems:
