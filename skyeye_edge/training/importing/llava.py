@@ -327,6 +327,9 @@ def _tower_config(said: LlavaDescription, parts: Parts, given: Llava) -> ClipCon
 def _image_size(said: LlavaDescription, parts: Parts, given: Llava, patch: int) -> int:
     """Pixels along a side: as asked, as GeoChat's code has it, else as the tower was made for."""
     stored = stored_image_size(parts, patch)
+    stated = said.tower.get("image_size")
+    if isinstance(stated, int) and stated // patch == stored // patch:
+        stored = stated  # pixels beyond the last whole patch are resized with, and not looked at
     source = parts.source("vision.embeddings.position_embedding.weight")
     trained = given.model in (source, source.parent) and stored != CLIP_SIZE
     resampled = said.geochat and not said.whole and not trained

@@ -96,7 +96,7 @@ def of_other_sizes(work: Path, llama: Path) -> Saved:
     tokenizer = tokenizer_of(llama)
     tower = CLIPVisionConfig(
         hidden_size=36, intermediate_size=50, num_hidden_layers=2, num_attention_heads=3,
-        image_size=40, patch_size=8, hidden_act="gelu", layer_norm_eps=1e-6,
+        image_size=43, patch_size=8, hidden_act="gelu", layer_norm_eps=1e-6,
     )  # fmt: skip
     text = LlamaConfig(
         hidden_size=24, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
@@ -109,7 +109,7 @@ def of_other_sizes(work: Path, llama: Path) -> Saved:
     model = restless(LlavaForConditionalGeneration(config), 4).half()
     model.tie_weights()
     model.save_pretrained(work / "llava", max_shard_size="500KB")
-    processor = processor_of(tokenizer, 40)
+    processor = processor_of(tokenizer, 43)
     processor.patch_size = 8
     processor.save_pretrained(work / "llava")
     kind = LlavaForConditionalGeneration  # read again: `half()` rounded what no file holds, too
