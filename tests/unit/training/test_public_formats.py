@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -97,6 +98,10 @@ def sets(tmp_path: Path, repo: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (100, 80), "gray").save(folder / name)
     return folder
+
+
+def is_text(file: Path) -> bool:
+    return file.suffix in (".txt", ".xml", ".json")
 
 
 Say = Callable[[Annotation], object]
@@ -639,6 +644,35 @@ def test_real_numbers_of_dior_rsvg_choose_their_objects(shared: Path, tmp_path: 
 
     phrases = [words for _, item in found for words, _ in item.phrases]
     assert phrases == [f"ship {number}" for number in numbers.read_text().split()]
+
+
+@pytest.mark.parametrize(("kind", "name"), OURS, ids=[kind for kind, _ in OURS])
+def test_a_file_that_was_cut_off_anywhere_is_read_or_refused(
+    sets: Path, kind: str, name: str
+) -> None:
+    path = sets / name
+    files = [path] if path.is_file() else [each for each in path.rglob("*.*") if is_text(each)]
+    file = max(files, key=lambda each: each.stat().st_size)
+    text = file.read_bytes()
+
+    for place in range(0, len(text), 1 + len(text) // 40):
+        file.write_bytes(text[:place])
+        with suppress(DataError):
+            read_splits(path, kind)
+
+
+def test_questions_are_read_without_a_look_at_their_images(sets: Path) -> None:
+    for image in (sets / "rsvqa" / "Images_LR").iterdir():
+        image.write_bytes(b"")
+
+    assert len(read_splits(sets / "rsvqa", "rsvqa")) == 3
+
+
+def test_names_of_yolo_are_numbered_without_gaps(sets: Path) -> None:
+    (sets / "yolo" / "data.yaml").write_text("names: {0: car, 2: van}")
+
+    with pytest.raises(DataError, match=r"data\.yaml: `names` are not numbered from 0 up"):
+        read_splits(sets / "yolo" / "labels", "yolo")
 
 
 def test_records_of_one_line_are_told_apart_by_their_number(sets: Path) -> None:

@@ -138,7 +138,9 @@ def _yaml_names(file: Path) -> list[str]:
         raise DataError(f"{file}: not YAML: {getattr(error, 'problem', error)}") from error
     names = values.get("names") if isinstance(values, dict) else None
     if isinstance(names, dict):
-        names = [names[number] for number in sorted(names)]
+        if set(names) != set(range(len(names))):
+            raise DataError(f"{file}: `names` are not numbered from 0 up, each number once")
+        names = [names[number] for number in range(len(names))]
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
