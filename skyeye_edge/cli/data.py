@@ -124,7 +124,7 @@ def stats(args: argparse.Namespace) -> int:
     encode = read_encoder(args.tokenizer) if args.tokenizer else None
     everything = []
     for source in read_sources(args.paths, args.format, args.images):
-        found = [each for each in readable(source) if args.split in (None, each.split)]
+        found = readable(source, args.split)
         everything += found
         for split, told in statistics(found, encode).items():
             if args.json:
@@ -174,8 +174,7 @@ def build(args: argparse.Namespace) -> int:
     if not args.output:
         raise InputError("say where to: -o FILE.jsonl")
     sources = read_sources(args.paths, args.format, args.images)
-    found = apart([readable(source) for source in sources])
-    found = [each for each in found if args.split in (None, each.split)]
+    found = apart([readable(source, args.split) for source in sources])
     chosen = choose(found, args.number, args.seed)
     if args.make:
         kinds = as_kinds(args.make.split(","))

@@ -19,7 +19,7 @@ from skyeye_edge.training.data.builders.turns import USUAL_KINDS, Kind, build_tu
 from skyeye_edge.training.data.collate import IGNORED, Sample, Tokenizer, build_sample
 from skyeye_edge.training.data.mixture import Mixture, Part
 from skyeye_edge.training.data.record import Record, Turn, sizes_of
-from skyeye_edge.training.data.views.augment import crop_around, random_crop, tinted, view_of
+from skyeye_edge.training.data.views.chains import Tinted, Uncut
 from skyeye_edge.training.recipe import DataRecipe, Recipe, StageRecipe
 
 # How often each is asked of drawn pictures if the recipe does not say. Of scenes as skyeye-tiny
@@ -32,8 +32,8 @@ USUAL_TASKS: dict[str, dict[Kind, float]] = {
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 100  # draws before we say that a stage's images have nothing to learn
-LOWEST_CROP = 0.4  # of the area of an image without boxes
-RECOLOURED = 0.25  # brightness, contrast and colour change by up to this share
+# What `augment` shows: 40 % of the area at least, other brightness, contrast and colour.
+AUGMENTED = Tinted(Uncut(0.4), 0.25)
 
 
 class Samples(Dataset[Sample]):
@@ -107,7 +107,7 @@ class Samples(Dataset[Sample]):
                 log.warning("%s; another stands in for it", error)
                 continue
             if source.augment:
-                seen = _augmented(seen, self._spec.vision.image_size, chance)
+                seen = AUGMENTED(seen, self._spec.vision.image_size, chance)
             turns = self._turns(source, data, seen, chance)
             if turns:
                 empty = False
@@ -162,17 +162,3 @@ def _mixture(recipe: Recipe, stage: StageRecipe, data: Sequence[DataSet]) -> Mix
         by_epochs=stage.epochs > 0,
         one_set=stage.one_set_per_batch,
     )
-
-
-def _augmented(item: Annotation, side: int, chance: random.Random) -> Annotation:
-    """Another view; boxes and words follow. What a conversation speaks of stays where it is."""
-    if item.conversations:
-        return tinted(item, chance, RECOLOURED)
-    around = crop_around(item, chance) if item.objects else None
-    crop = around or random_crop(item, chance, LOWEST_CROP)
-    view = view_of(item, side, chance, crop=crop)
-    if view.cut - item.cut:  # what is cut off would be called absent
-        view = view_of(item, side, chance)
-    if view.cut - item.cut:  # too small in a view of this size: the picture is seen as it is
-        return item
-    return tinted(view, chance, RECOLOURED)

@@ -36,7 +36,7 @@ def write_lines(found: Iterable[Found], file: Path) -> int:
         json.dumps(_line(each, file, number), ensure_ascii=False)
         for number, each in enumerate(found)
     ]
-    write_whole(file, "".join(f"{line}\n" for line in lines))
+    write_whole(file, "\n".join(lines))
     return len(lines)
 
 

@@ -104,7 +104,7 @@ def run_recipe(recipe: BaseRecipe, data: Path, run: Path, device: str = "cpu") -
             tokenizer,
             shares=phase.shares,
             batch=recipe.batch,
-            questions=phase.questions,
+            questions="answers" in phase.objectives,
             seed=f"{recipe.seed} {phase.name}",
         )
 

@@ -29,24 +29,23 @@ from skyeye_edge.training.data.drawn import draw_scene
 from skyeye_edge.training.data.grid import dense_targets
 from skyeye_edge.training.data.packing import Row, pack, stack
 from skyeye_edge.training.data.record import Turn
-from skyeye_edge.training.data.views.augment import (
-    crop_around,
-    random_crop,
-    scaled,
-    tinted,
-    view_of,
-)
+from skyeye_edge.training.data.views.augment import scaled, tinted
+from skyeye_edge.training.data.views.chains import Cropped, Tinted, View, Zoomed, whole
 from skyeye_edge.training.data.views.collage import Cuttings, mosaic
 from skyeye_edge.training.model.alignment import JOINED
 
 LONGEST = 144  # positions of a packed row: more questions are left out
 WHOLE = 0.4  # share of boxed pictures that are seen whole
+LOWEST, LOWEST_FLOWN = 0.4, 0.6  # of the area of a picture in a view
 WORDS_IN = 30  # pictures: a caption word that stands in fewer is not learnt by the heads
 DRAWN_FROM = 1_000_000  # seeds from here up are for evaluation
 STOP = frozenset({  # of captions: no target for the heads
     "a", "an", "the", "of", "in", "on", "at", "to", "is", "are", "and", "with", "by", "near",
     "some", "many", "there", "this", "it", "its", "from", "for", "as", "be", "has", "have",
 })  # fmt: skip
+
+
+Draw = Callable[[int, random.Random], Annotation]  # a view of so many pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +91,67 @@ def keep_targets(path: Path, targets: Targets) -> Targets:
     return targets
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pick:
+    """One of some pictures, all alike or by weight."""
+
+    items: Sequence[Annotation]
+    weights: Sequence[float] | None = None  # cumulative
+
+    @classmethod
+    def evened(cls, items: Sequence[Annotation]) -> Pick:
+        """Sets differ in size by a factor of a hundred; the root of it evens them out."""
+        sizes = Counter(item.origin for item in items)
+        return cls(items, list(np.cumsum([1 / math.sqrt(sizes[i.origin]) for i in items])))
+
+    def __call__(self, chance: random.Random) -> Annotation:
+        """One of them."""
+        if self.weights is None:
+            return chance.choice(self.items)
+        return chance.choices(self.items, cum_weights=self.weights)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """Views of single pictures."""
+
+    pick: Pick
+    view: View
+
+    def __call__(self, side: int, chance: random.Random) -> Annotation:
+        """A view of so many pixels."""
+        return self.view(self.pick(chance), side, chance)
+
+
+@dataclass(frozen=True, slots=True)
+class Mosaic:
+    """Four pictures in one."""
+
+    pick: Pick
+
+    def __call__(self, side: int, chance: random.Random) -> Annotation:
+        """A view of so many pixels."""
+        four = [self.pick(chance) for _ in range(4)]
+        return tinted(mosaic(four, side, chance), chance, 0.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Pasted:
+    """Objects on empty ground."""
+
+    cuttings: Cuttings
+    labels: frozenset[str]
+
+    def __call__(self, side: int, chance: random.Random) -> Annotation:
+        """A view of so many pixels."""
+        return tinted(self.cuttings.paste(side, chance, self.labels), chance, 0.15)
+
+
+def draw_view(side: int, chance: random.Random) -> Annotation:
+    """A synthetic scene."""
+    return tinted(draw_scene(chance.randrange(DRAWN_FROM), side), chance, 0.1)
+
+
 class Batches(Dataset[dict[str, torch.Tensor]]):
     """Batch `i` of a phase; `shares` says how often each kind of picture is drawn."""
 
@@ -113,71 +173,37 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
         self.side = spec.vision.image_size
         self.labels = frozenset(label for item in pool.boxed for _, label in item.objects)
         scenes = [*pool.captioned, *pool.scenes]
-        self.cuttings = Cuttings(pool.boxed, scenes)
-        self.weights = {
-            id(items): _evened(items) for items in (pool.captioned, pool.scenes, pool.boxed)
-        }
         self.classes: dict[str, list[str]] = {}
         for origin in {item.origin for item in scenes}:
             names = {item.scene for item in scenes if item.origin == origin and item.scene}
             self.classes[origin] = sorted(names)
-        makers: dict[str, Callable[[random.Random], Annotation]] = {
-            "captioned": self._captioned,
-            "scenes": self._scene,
-            "boxed": self._boxed,
-            "pasted": self._pasted,
-            "mosaic": self._mosaic,
-            "flown": self._flown,
-            "drawn": self._drawn,
-            "flight": self._flight,
+        boxed = Pick.evened(pool.boxed)
+        told = Tinted(Cropped(LOWEST), 0.25)
+        draws: dict[str, Draw] = {
+            "captioned": Single(Pick.evened(pool.captioned), told),
+            "scenes": Single(Pick.evened(pool.scenes), told),
+            "boxed": Single(boxed, Tinted(Zoomed(WHOLE), 0.25)),
+            "pasted": Pasted(Cuttings(pool.boxed, scenes), self.labels),
+            "mosaic": Mosaic(boxed),
+            "flown": Single(Pick(pool.flown), Tinted(Cropped(LOWEST_FLOWN), 0.25)),
+            "drawn": draw_view,
+            "flight": Single(Pick(pool.flights), Tinted(whole, 0.1)),
         }
-        self.makers = {kind: makers[kind] for kind in shares}
+        self.draws = {kind: draws[kind] for kind in shares}
         self.shares = list(shares.values())
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        views, chance = self._views(number)
+        return self._stack(views, chance)
+
+    def views(self, number: int) -> list[Annotation]:
+        """What batch `number` shows."""
+        return self._views(number)[0]
+
+    def _views(self, number: int) -> tuple[list[Annotation], random.Random]:
         chance = random.Random(f"skyeye {self.seed} {number}")  # noqa: S311 - repeatable
-        kinds = chance.choices(list(self.makers), self.shares, k=self.batch)
-        return self._stack([self.makers[kind](chance) for kind in kinds], chance)
-
-    # The kinds of pictures
-
-    def _pick(self, items: list[Annotation], chance: random.Random) -> Annotation:
-        return chance.choices(items, cum_weights=self.weights[id(items)])[0]
-
-    def _captioned(self, chance: random.Random) -> Annotation:
-        picture = self._pick(self.pool.captioned, chance)
-        crop = random_crop(picture, chance, 0.4)
-        return tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
-
-    def _scene(self, chance: random.Random) -> Annotation:
-        picture = self._pick(self.pool.scenes, chance)
-        crop = random_crop(picture, chance, 0.4)
-        return tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
-
-    def _boxed(self, chance: random.Random) -> Annotation:
-        picture = self._pick(self.pool.boxed, chance)
-        crop = None if chance.random() < WHOLE else crop_around(picture, chance)
-        return tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
-
-    def _pasted(self, chance: random.Random) -> Annotation:
-        return tinted(self.cuttings.paste(self.side, chance, self.labels), chance, 0.15)
-
-    def _mosaic(self, chance: random.Random) -> Annotation:
-        four = [self._pick(self.pool.boxed, chance) for _ in range(4)]
-        return tinted(mosaic(four, self.side, chance), chance, 0.2)
-
-    def _flown(self, chance: random.Random) -> Annotation:
-        picture = chance.choice(self.pool.flown)
-        crop = random_crop(picture, chance, 0.6)
-        return tinted(view_of(picture, self.side, chance, crop=crop), chance, 0.25)
-
-    def _drawn(self, chance: random.Random) -> Annotation:
-        picture = draw_scene(chance.randrange(DRAWN_FROM), self.side)
-        return tinted(picture, chance, 0.1)
-
-    def _flight(self, chance: random.Random) -> Annotation:
-        picture = chance.choice(self.pool.flights)
-        return tinted(view_of(picture, self.side, chance), chance, 0.1)
+        kinds = chance.choices(list(self.draws), self.shares, k=self.batch)
+        return [self.draws[kind](self.side, chance) for kind in kinds], chance
 
     # Tensors
 
@@ -226,12 +252,6 @@ class Batches(Dataset[dict[str, torch.Tensor]]):
         turns = questions_about(view, classes, self.labels, self.spec.boxes.absent, chance)
         turns = turns or [(_nothing(), 0.0)]
         return pack(turns, (self.side, self.side), self.spec, self.tokenizer, limit=LONGEST)
-
-
-def _evened(items: Sequence[Annotation]) -> list[float]:
-    """Cumulative weights: sets differ in size by a factor of a hundred, the root evens them out."""
-    sizes = Counter(item.origin for item in items)
-    return list(np.cumsum([1 / math.sqrt(sizes[item.origin]) for item in items]))
 
 
 def _nothing() -> Turn:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from skyeye_edge.core.errors import InputError
 from skyeye_edge.training.data.collate import IGNORED
 from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.pretrain.data import Batches
@@ -25,8 +26,8 @@ from skyeye_edge.training.pretrain.heads import Heads
 
 log = logging.getLogger(__name__)
 
-AUXILIARY = 0.4  # weight of the throw-away heads on patches once answers are learnt
-TOKENS = 0.2  # weight of the heads on visual tokens, which the decoder reads
+# What is learnt: answers of the decoder, and throw-away heads on patches and on visual tokens.
+Objective = Literal["answers", "heads", "tokens"]
 AVERAGED = 0.999  # share of the old in the moving average of the weights, per step
 NOTE_EVERY = 30.0  # seconds between lines of the log
 PLACE_SPREAD = 1.0  # bins: standard deviation of the target around the true edge
@@ -38,7 +39,7 @@ class Phase:
 
     name: str
     images: int  # how many are seen
-    questions: bool  # False: encoder and throw-away heads only
+    objectives: Mapping[Objective, float]  # what is learnt, and the weight of its loss
     shares: Mapping[str, float]  # how often each kind of picture is drawn (data.Batches)
     matrices: float  # peak learning rate of Muon
     vectors: float  # peak learning rate of AdamW
@@ -46,6 +47,12 @@ class Phase:
     last: float = 1.0  # and at its end
     warm_up: int = 3200  # images
     dropped: float = 0.0  # share of patches that are not looked at
+
+    def __post_init__(self) -> None:
+        if not self.objectives or min(self.objectives.values()) <= 0:
+            raise InputError(f"phase {self.name}: objectives have weights above 0")
+        if self.dropped and self.objectives.keys() != {"heads"}:
+            raise InputError(f"phase {self.name}: patches can be dropped for heads alone")
 
 
 @dataclass(slots=True)
@@ -211,13 +218,18 @@ def _losses(
     with torch.autocast(pixels.device.type, torch.bfloat16):
         kept = _kept(pixels, model.vision.config.grid**2, phase.dropped)
         patches = model.patch_features(pixels, kept)
-        losses = heads.losses(patches, batch, kept)
-        if phase.questions:
+        losses: dict[str, Tensor] = {}
+        weights = phase.objectives
+        if weight := weights.get("heads"):
+            told = heads.losses(patches, batch, kept)
+            losses |= {name: weight * loss for name, loss in told.items()}
+        if weights.keys() & {"tokens", "answers"}:
             tokens = model.aligner(patches)
+        if weight := weights.get("tokens"):
             label, box = heads.token.losses(tokens, batch["token_label"], batch["token_box"])
-            losses = {name: AUXILIARY * loss for name, loss in losses.items()}
-            losses["token"] = TOKENS * (label + box)
-            losses["answers"] = answer_loss(model, tokens, batch, spread, places)
+            losses["token"] = weight * (label + box)
+        if weight := weights.get("answers"):
+            losses["answers"] = weight * answer_loss(model, tokens, batch, spread, places)
     return losses
 
 

@@ -12,11 +12,18 @@ import pytest
 from PIL import Image
 
 from skyeye_edge.core.boxes import XYXY
+from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.inspection.examples import draw_examples
 from skyeye_edge.training.data.inspection.findings import Finding, check, read_entries
 from skyeye_edge.training.data.inspection.likeness import likeness, same_pictures
-from skyeye_edge.training.data.inspection.sources import Source, choose, read_sources, readable
+from skyeye_edge.training.data.inspection.sources import (
+    Source,
+    choose,
+    read_encoder,
+    read_sources,
+    readable,
+)
 from skyeye_edge.training.data.inspection.statistics import draw_chart, statistics
 from skyeye_edge.training.data.readers import Found
 from skyeye_edge.training.data.synthetic import render_scene
@@ -226,6 +233,18 @@ def test_a_seed_chooses_the_same_entries(write: Write) -> None:
     assert chosen == [each.item.captions for each in choose(found, 5, seed=3)]
     assert chosen != [each.item.captions for each in choose(found, 5, seed=4)]
     assert len(choose(found, None, 0)) == len(choose(found, 50, 0)) == 20
+
+
+def test_a_split_that_is_not_there_is_named_with_those_that_are(write: Write) -> None:
+    file = write({"image": "0.png", "captions": ["a"]}, {"image": "1.png", "class": "b"})
+
+    with pytest.raises(DataError, match="no entry of split 'test'; there are: train"):
+        readable(Source("own", file, "lines"), "test")
+
+
+def test_what_is_no_tokenizer_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"tokenizer\.model: no tokenizer"):
+        read_encoder(tmp_path)
 
 
 def test_the_data_of_a_recipe_are_looked_at(write: Write, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.core.results import GroundResult
@@ -25,15 +29,16 @@ from skyeye_edge.training.model.eva import EvaConfig, EvaVit
 from skyeye_edge.training.model.skyeye import SkyEyeModel
 from skyeye_edge.training.pretrain.data import Batches, Pool, Targets, build_targets
 from skyeye_edge.training.pretrain.heads import Heads
-from skyeye_edge.training.pretrain.loop import Phase, place_spread, pretrain
+from skyeye_edge.training.pretrain.loop import Objective, Phase, place_spread, pretrain
 from skyeye_edge.training.pretrain.tiny import build_model, edge_ids
 from skyeye_edge.training.pretrain.vocabulary import train_vocabulary
 
 TOWER = EvaConfig(image_size=64, patch=16, width=32, depth=2, heads=2, mlp=64, drop_path=0.1)
 SHARES = {"boxed": 1.0, "pasted": 1.0, "mosaic": 1.0, "drawn": 1.0}
+EVERYTHING: dict[Objective, float] = {"answers": 1.0, "heads": 0.4, "tokens": 0.2}
 PHASES = (
-    Phase("encoder", 12, False, SHARES, 1e-3, 1e-3, warm_up=4, dropped=0.5),
-    Phase("joint", 12, True, SHARES, 1e-3, 1e-3, last=0.0, warm_up=4),
+    Phase("encoder", 12, {"heads": 1.0}, SHARES, 1e-3, 1e-3, warm_up=4, dropped=0.5),
+    Phase("joint", 12, EVERYTHING, SHARES, 1e-3, 1e-3, last=0.0, warm_up=4),
 )
 MakeBatches = Callable[[Phase], Batches]
 
@@ -66,7 +71,7 @@ def batches(pool: Pool, targets: Targets, model: SkyEyeModel) -> MakeBatches:
     def make(phase: Phase) -> Batches:
         return Batches(
             pool, targets, model.spec, tokenizer,
-            shares=phase.shares, batch=4, questions=phase.questions, seed=phase.name,
+            shares=phase.shares, batch=4, questions="answers" in phase.objectives, seed=phase.name,
         )  # fmt: skip
 
     return make
@@ -145,6 +150,51 @@ def test_the_questions_of_a_batch_are_learnt_and_weighted(batches: MakeBatches) 
 
     assert batch["pixels"].shape == (4, 3, 64, 64)
     assert bool(((batch["labels"] != IGNORED) == (batch["weights"] > 0)).all())
+
+
+@settings(max_examples=40)
+@given(
+    corner=st.tuples(st.floats(5, 120), st.floats(5, 90)),
+    size=st.tuples(st.floats(20, 70), st.floats(20, 60)),
+    seed=st.integers(0, 10_000),
+)
+def test_edges_of_a_view_show_what_they_showed_within_half_a_bin(
+    corner: tuple[float, float], size: tuple[float, float], seed: int
+) -> None:
+    x1, y1, x2, y2 = *corner, corner[0] + size[0], corner[1] + size[1]
+    across, down = np.meshgrid(np.arange(200) + 0.5, np.arange(160) + 0.5)
+    rgb = np.stack([across, down, down], axis=2).astype(np.uint8)  # every pixel says where it is
+    item = Annotation((rgb,), objects=(((x1, y1, x2, y2), "thing"),))
+    chance = random.Random(seed)
+
+    view = view_of(item, 192, chance, crop=crop_around(item, chance))
+
+    ((left, top, right, bottom), _) = view.objects[0]
+    columns, rows = (
+        [min(191, round(low)), max(0, round(high) - 1)]
+        for low, high in ((left, right), (top, bottom))
+    )
+    shown = view.rgb[np.ix_(rows, columns)].reshape(-1, 3).astype(float)
+    reduced = max(x2 - x1, y2 - y1) / max(right - left, bottom - top)
+    tolerance = reduced * 192 / 100 / 2 + 1.5  # half a bin, and a pixel and what bytes round
+    assert abs(shown[:, 0].min() - x1) < tolerance and abs(shown[:, 0].max() - x2) < tolerance
+    assert abs(shown[:, 1].min() - y1) < tolerance and abs(shown[:, 1].max() - y2) < tolerance
+
+
+def test_a_seed_shows_and_asks_what_it_did_when_skyeye_tiny_was_trained(
+    batches: MakeBatches,
+) -> None:
+    data = batches(PHASES[1])
+
+    told = [
+        (view.origin, view.objects, sorted(view.closed), sorted(view.cut), view.captions, turns)
+        for number in range(4)
+        for view in data.views(number)
+        for turns in [questions_of(view, number)]
+    ]
+
+    said = re.sub(r"\d+\.\d+", lambda found: f"{float(found[0]):.3f}", repr(told))
+    assert hashlib.sha256(said.encode()).hexdigest()[:16] == "ee1a8f28ce43f943"
 
 
 def test_a_batch_depends_on_its_number_alone(batches: MakeBatches) -> None:

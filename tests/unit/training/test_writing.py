@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -54,7 +54,7 @@ def back(item: Annotation, file: Path) -> Annotation:
     return found[0].item
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(max_examples=60)
 @given(said=SAID)
 def test_what_is_written_is_read_again(folder: Path, said: dict[str, object]) -> None:
     item = Annotation((folder / "a.png",), **said)  # type: ignore[arg-type]  # by hypothesis

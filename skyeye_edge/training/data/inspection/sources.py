@@ -59,8 +59,8 @@ def read_sources(paths: Sequence[Path], kind: str, images: Path | None) -> list[
     return sources
 
 
-def readable(source: Source) -> list[Found]:
-    """Its entries without those that are wrong, of which the number is logged.
+def readable(source: Source, split: str | None = None) -> list[Found]:
+    """Its entries, of one split alone, without those that are wrong; how many, is logged.
 
     Raises:
         DataError: there is none.
@@ -74,7 +74,11 @@ def readable(source: Source) -> list[Found]:
             source.path,
             len(problems),
         )
-    return found
+    chosen = [each for each in found if split in (None, each.split)]
+    if not chosen:
+        known = ", ".join(sorted({each.split for each in found})) or "none at all"
+        raise DataError(f"{source.path}: no entry of split {split!r}; there are: {known}")
+    return chosen
 
 
 def choose(found: Sequence[Found], number: int | None, seed: int) -> list[Found]:
@@ -86,5 +90,13 @@ def choose(found: Sequence[Found], number: int | None, seed: int) -> list[Found]
 
 
 def read_encoder(path: Path) -> Callable[[str], list[int]]:
-    """Ids of a text, with a tokenizer.model or that of a checkpoint."""
-    return Tokenizer(path / TOKENIZER if path.is_dir() else path).encode
+    """Ids of a text, with a tokenizer.model or that of a checkpoint.
+
+    Raises:
+        InputError: there is none.
+    """
+    file = path / TOKENIZER if path.is_dir() else path
+    try:
+        return Tokenizer(file).encode
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{file}: no tokenizer of sentencepiece: {error}") from error
