@@ -6,11 +6,13 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from skyeye_edge.core.boxes import XYXY
 from skyeye_edge.core.errors import DataError
+from skyeye_edge.core.results import GroundResult, TextResult
 from skyeye_edge.core.tasks import Ask, Caption, Classify, Detect, Ground, Identify, Task
 from skyeye_edge.evaluation import TASK_NAMES, Answered, Sample, TaskName, evenly, plain_kind
 from skyeye_edge.training.data.annotation import Annotation, DataSet
@@ -101,7 +103,7 @@ def _questions(
         case "classify" if item.scene and len(data.scenes) > 1:
             yield Classify(data.scenes), {"references": (item.scene,)}
         case "identify":
-            for box, label in item.objects:
+            for box, label in dict.fromkeys([*item.objects, *_identified(item)]):
                 yield Identify(box), {"references": (label,), "truth": (box,)}
 
 
@@ -109,7 +111,23 @@ def _present(item: Annotation) -> list[tuple[str, XYXY]]:
     objects = sure_objects(item)
     counts = Counter(label for _, label in objects)
     unique = [(f"the {name}", box) for box, name in objects if counts[name] == 1]
-    return [*unique, *item.phrases]
+    return [*unique, *item.phrases, *_placed(item)]
+
+
+def _placed(item: Annotation) -> Iterator[tuple[str, XYXY]]:
+    """Phrases with the upright box around theirs, of conversations: none needs what was before."""
+    for turn in chain.from_iterable(item.conversations):
+        match turn.task, turn.target:
+            case Ground(phrase=phrase), GroundResult(boxes=(box,)):
+                yield phrase, box.hull
+
+
+def _identified(item: Annotation) -> Iterator[tuple[XYXY, str]]:
+    """Boxes of conversations with what is in them."""
+    for turn in chain.from_iterable(item.conversations):
+        match turn.task, turn.target:
+            case Identify(box=box), TextResult(text=words):
+                yield box, words
 
 
 def _absent(item: Annotation, labels: Sequence[str]) -> list[str]:

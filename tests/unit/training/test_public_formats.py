@@ -18,8 +18,9 @@ from skyeye_edge.core.boxes import BoxSpec
 from skyeye_edge.core.errors import DataError, MediaError
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
 from skyeye_edge.core.tasks import Ask, Caption, Describe, Detect, Ground, Identify
-from skyeye_edge.training.data.annotation import Annotation
+from skyeye_edge.training.data.annotation import Annotation, DataSet
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer
+from skyeye_edge.training.data.exam import build_samples
 from skyeye_edge.training.data.parts import read_data
 from skyeye_edge.training.data.readers import READERS, read_splits
 from skyeye_edge.training.data.record import read_rgb
@@ -303,6 +304,18 @@ def test_a_conversation_without_an_image_key_is_about_the_image_of_its_id(sets: 
 
     assert item.path == sets / "conversations" / "images" / "quay.png"
     assert [turn.task for turn in item.conversations[0]] == [Caption(), Ask("is there a crane?")]
+
+
+def test_places_and_names_of_conversations_are_asked_in_an_evaluation(sets: Path) -> None:
+    items = tuple(item for _, item in read_splits(sets / OF_GEOCHAT, "conversations"))
+
+    samples = build_samples(DataSet("own", items), ("ground", "identify"))
+
+    assert [(each.task, each.unanswered.truth, each.unanswered.references) for each in samples] == [
+        (Ground("white ferry at the quay"), ((12, 14, 28, 34),), ()),
+        (Identify((12, 14, 28, 34)), ((12, 14, 28, 34),), ("a white ferry",)),
+        (Ground("the only crane"), ((10, 16, 30, 32),), ()),
+    ]
 
 
 def test_vrsbench_is_read_image_by_image(sets: Path) -> None:
