@@ -54,9 +54,8 @@ def run(args: argparse.Namespace) -> int:
         for line in _table(read_scores(folder)):
             print(line, file=sys.stderr)
         if left_out := sum(map(len, (RunFolder(folder).left_out() or {}).values())):
-            print(
-                f"{left_out} entries could not be read: left_out.json in {folder}", file=sys.stderr
-            )
+            said = f"left out as unreadable: {left_out}, listed in {folder}/left_out.json"
+            print(said, file=sys.stderr)
         print(f"next: skyeye-edge merge {folder} -o CHECKPOINT", file=sys.stderr)
     print(folder)
     return 0

@@ -470,6 +470,45 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     assert not (recipe.parent / "run").exists()
 
 
+@pytest.fixture
+def with_a_bad_one(recipe: Path, ten_images: Path) -> Path:
+    """The recipe, short, about ten images of which number 3 ends too soon."""
+    own = shutil.copytree(ten_images.parent, recipe.parent / "own")
+    whole = (own / "3.png").read_bytes()
+    (own / "3.png").write_bytes(whole[: len(whole) // 2])
+    text = recipe.read_text().replace(str(ten_images), str(own / ten_images.name))
+    recipe.write_text(text.replace("steps: 8", "steps: 2").replace("steps: 4", "steps: 1"))
+    return recipe
+
+
+def test_a_bad_image_is_said_with_its_line_before_a_run_begins(
+    with_a_bad_one: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["train", str(with_a_bad_one)])
+
+    err = capsys.readouterr().err
+    assert code == 1
+    assert "annotations.jsonl:4: " in err and "3.png: not a readable image" in err
+    assert not (with_a_bad_one.parent / "run").exists()
+
+
+def test_a_bad_image_is_left_out_and_counted_where_the_recipe_allows_it(
+    with_a_bad_one: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_a_bad_one.write_text(f"skip_unreadable: true\n{with_a_bad_one.read_text()}")
+
+    codes = [
+        main(["train", str(with_a_bad_one)]),
+        main(["train", str(with_a_bad_one), "--resume"]),
+    ]
+
+    said = capsys.readouterr().err
+    left_out = RunFolder(with_a_bad_one.parent / "run").left_out()
+    assert codes == [0, 0]
+    assert said.count("left out as unreadable: 1, listed in") == 2
+    assert left_out is not None and list(map(len, left_out.values())) == [1, 0]
+
+
 def test_images_that_say_nothing_a_task_needs_are_an_error(recipe: Path) -> None:
     text = recipe.read_text().replace("licence:", "tasks: {absent: 0}, licence:")
     recipe.write_text(text.replace("ratio: 0.2", "ratio: 0"))
