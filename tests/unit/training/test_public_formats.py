@@ -19,6 +19,7 @@ from skyeye_edge.core.errors import DataError, MediaError
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
 from skyeye_edge.core.tasks import Ask, Caption, Describe, Detect, Ground, Identify
 from skyeye_edge.training.data.annotation import Annotation, DataSet
+from skyeye_edge.training.data.builders.turns import KINDS
 from skyeye_edge.training.data.collate import IGNORED, Tokenizer
 from skyeye_edge.training.data.exam import build_samples
 from skyeye_edge.training.data.parts import read_data
@@ -747,3 +748,16 @@ def test_every_format_has_a_test() -> None:
         "scenes",
         "flown",
     } == set(READERS)
+
+
+@pytest.mark.parametrize(
+    ("names", "page"),
+    [(tuple(READERS), "data.md"), (KINDS, "data.md")],
+    ids=["formats", "kinds of turns"],
+)
+def test_every_name_that_a_recipe_may_use_stands_in_the_docs(
+    repo: Path, names: tuple[str, ...], page: str
+) -> None:
+    text = (repo / "docs" / page).read_text("utf-8")
+
+    assert [name for name in names if f"`{name}`" not in text] == []
