@@ -217,6 +217,23 @@ def test_rsivqa_lines_are_cut_at_colon_and_question_mark(sets: Path) -> None:
     ]
 
 
+def test_sets_of_rsivqa_keep_their_images_apart(sets: Path) -> None:
+    folder = sets / "rsivqa"
+    for name in ("UCM", "Sydney"):
+        (folder / "images" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(folder / "images" / name / "1.tif")
+        (folder / name).mkdir()
+        (folder / name / "vqa.txt").write_text("1.tif:is there a boat?no\n")
+
+    Image.new("RGB", (9, 9)).save(folder / "images" / "1.tif")  # of whatever set
+
+    near = [item.path for _, item in read_splits(folder, "rsivqa")]
+    given = [item.path for _, item in read_splits(folder, "rsivqa", folder / "images")]
+
+    apart = [folder / "images" / name / "1.tif" for name in ("Sydney", "UCM")]
+    assert (near[:2], given[:2]) == (apart, apart)
+
+
 def test_dior_rsvg_counts_objects_over_all_files_in_the_order_of_their_names(sets: Path) -> None:
     found = read_splits(sets / "dior_rsvg" / "Annotations", "dior_rsvg")
 

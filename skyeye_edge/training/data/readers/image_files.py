@@ -50,8 +50,8 @@ def image_folders(path: Path, images: Path | None) -> ImageFolders:
     above = (own, own.parent, own.parent.parent) if path.is_dir() else (own, own.parent)
     # The nearest alone: an image of the same name in another set's folder would be a wrong one.
     found = next((usual for base in above if (usual := list(_usual_folders(base)))), [])
-    found += [folder / own.name for folder in found if (folder / own.name).is_dir()]
-    return ImageFolders((*found, own) if found else (own,))
+    same = [folder / own.name for folder in found if (folder / own.name).is_dir()]
+    return ImageFolders((*same, *found, own) if found else (own,))
 
 
 def _usual_folders(base: Path) -> Sequence[Path]:

@@ -86,14 +86,16 @@ def read_rsivqa(path: Path, images: Path | None = None) -> Iterator[OfSplit]:
     """RSIVQA: lines of `image:question?answer`; the image may stand without its suffix.
 
     Args:
-        path: a text file, or a folder of them.
-        images: the folder of the images.
+        path: a text file, or the folder of all: UCM, Sydney, DOTA, each in a folder of its own.
+        images: the folder of the images; in it, or beside the files, one called as the file's
+            folder holds those of that set. UCM and Sydney have images of the same names.
 
     Raises:
         DataError: a line is wrong.
     """
-    folders = image_folders(path, images)
     for file in files_in(path, ".txt"):
+        own = images / file.parent.name if images else None
+        folders = image_folders(file, own if own and own.is_dir() else images)
         asked: dict[str, list[tuple[str, str]]] = {}
         first: dict[str, Entry] = {}
         for entry in read_rows(file):
