@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ from skyeye_edge.core.arguments import as_path
 from skyeye_edge.core.errors import InputError, MediaError
 from skyeye_edge.core.frame import Frame
 
+# Pillow's readers raise whatever a wrong byte leads them to.
+BROKEN = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError),
+    *(struct.error, Image.DecompressionBombError),
+)
 log = logging.getLogger(__name__)
 
 ImageLike = str | os.PathLike[str] | Image.Image | npt.NDArray[Any] | Frame
@@ -86,8 +92,7 @@ def _read(path: Path) -> npt.NDArray[np.uint8]:
         raise InputError(f"{path}: may not be read") from error
     except MediaError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # Pillow's readers raise all of these for damaged content
+    except BROKEN as error:
         raise MediaError(
             f"{path}: not a readable image ({error}); videos go to stream()"
         ) from error

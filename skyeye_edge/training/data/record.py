@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from skyeye_edge.core.boxes import Box, BoxSpec, Size, box_text
 from skyeye_edge.core.errors import MediaError
+from skyeye_edge.core.images import BROKEN
 from skyeye_edge.core.parsing import format_answer
 from skyeye_edge.core.results import PLACE, TaskResult
 from skyeye_edge.core.tasks import Task
@@ -68,7 +69,7 @@ def read_rgb(image: ImageSource) -> RGB:
     try:
         with Image.open(image) as opened:
             return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-    except (OSError, Image.DecompressionBombError) as error:
+    except BROKEN as error:
         raise MediaError(f"{image}: not a readable image: {error}") from error
 
 

@@ -16,7 +16,7 @@ from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.inspection.examples import draw_examples
 from skyeye_edge.training.data.inspection.findings import Finding, check, read_entries
-from skyeye_edge.training.data.inspection.likeness import likeness, same_pictures
+from skyeye_edge.training.data.inspection.likeness import Likeness, likeness, same_pictures
 from skyeye_edge.training.data.inspection.sources import (
     Source,
     choose,
@@ -177,6 +177,17 @@ def test_copies_of_real_images_are_found_and_different_ones_are_not(shared: Path
     found = {(one, other) for one, other, _ in same_pictures(ours, theirs)}
 
     assert found == {(number, number) for number in range(len(files))}
+
+
+def test_straight_coasts_are_different_pictures_and_one_stadium_is_the_same(shared: Path) -> None:
+    def side(*names: str) -> list[Likeness]:
+        folder = shared / "data" / "rsicd" / "images"
+        images = [Image.open(folder / f"{name}.webp").convert("RGB") for name in names]
+        return [likeness(np.asarray(image)) for image in images]
+
+    train, val = side("beach_295", "beach_34", "stadium_100"), side("beach_87", "stadium_95")
+
+    assert [(one, other) for one, other, _ in same_pictures(train, val)] == [(2, 1)]
 
 
 def test_ground_without_any_detail_is_like_nothing() -> None:

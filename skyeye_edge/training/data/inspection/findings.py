@@ -17,6 +17,7 @@ from skyeye_edge.training.data.inspection.likeness import Likeness, likeness, sa
 from skyeye_edge.training.data.inspection.sources import Source
 from skyeye_edge.training.data.readers import Found
 from skyeye_edge.training.data.record import RGB, ImageSource, read_rgb
+from skyeye_edge.training.data.video_frames import VideoFrame
 
 Kind = Literal["entry", "image", "box", "answer", "long", "leak"]
 MOST_WORDS = 500  # of one text: longer than any answer that a model here could give
@@ -193,6 +194,8 @@ def _of_error(error: DataError) -> Finding:
 
 
 def _name(image: ImageSource) -> str:
+    if isinstance(image, VideoFrame):
+        return f"{image.path}, at {image.share:.0%}"
     return f"drawn {id(image)}" if isinstance(image, np.ndarray) else str(image)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from skyeye_edge.core.boxes import Size
+from skyeye_edge.core.images import BROKEN
 from skyeye_edge.training.data.readers.entries import UNKNOWN, Entry
 
 SUFFIXES = (".jpg", ".png", ".tif", ".jpeg", ".bmp", ".webp", ".tiff", ".JPG", ".PNG", ".TIF")
@@ -75,6 +76,6 @@ def image_size(image: Path) -> Size:
         with Image.open(image) as opened:
             turned = opened.getexif().get(ORIENTATION, 1) in TURNED
             width, height = opened.size
-    except (OSError, Image.DecompressionBombError):
+    except BROKEN:
         return UNKNOWN
     return (height, width) if turned else (width, height)
