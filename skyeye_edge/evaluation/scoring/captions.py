@@ -24,7 +24,10 @@ _GRAMS = 4
 _METEOR_COUNTS = 23
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75  # METEOR 1.5, English
 _STAGE_WEIGHTS = (1.0, 0.6, 0.8, 0.6)
-_NO_JAVA = "left out: METEOR needs Java, and there is no `java` on this machine"
+_NO_JAVA = (
+    "left out: METEOR needs Java 8 or newer and 2 GB of memory, and `java` is not there or does "
+    "not run it"
+)
 _LEVELS: tuple[tuple[str, Callable[[str], str], str], ...] = (
     ("word level", caption_words, "PTB tokens, lower case, no punctuation (pycocoevalcap)"),
     (
@@ -121,12 +124,17 @@ def _bleu(sums: Numbers) -> Numbers:
 
 
 def open_meteor() -> Any:
-    """pycocoevalcap's METEOR, whose Java program ends with it; None where there is no Java."""
+    """pycocoevalcap's METEOR, whose Java program ends with it; None where it does not run."""
     if shutil.which("java") is None:
         return None
     with needs("evaluation"):
         from pycocoevalcap.meteor.meteor import Meteor
-    return Meteor()
+    meteor = Meteor()
+    try:
+        runs = len(meteor._stat("a", ["a"]).split()) == _METEOR_COUNTS
+    except OSError:  # it has ended at once, for want of memory or of a newer Java
+        runs = False
+    return meteor if runs else None
 
 
 def _meteor_parts(meteor: Any, known: Sentences, said: Sentences) -> Numbers:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +124,17 @@ def test_without_java_meteor_is_named_as_left_out() -> None:
 
     assert meteor.value is None
     assert "needs Java" in meteor.note
+
+
+def test_a_java_that_does_not_run_leaves_meteor_out_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "java"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    meteor = figures(captions(3, seed=1))["METEOR"]
+
+    assert meteor.value is None
+    assert "does not run" in meteor.note
