@@ -109,6 +109,9 @@ def _same(token: str) -> str:
 
 
 def _replaced(token: str) -> str:
+    """A mark in the writing of the Penn Treebank; quotes by name only in small letters."""
+    if token.lower() in ("&quot;", "&apos;") and not token.islower():
+        return token
     return _TEXTS.get(token) or _TEXTS.get(token.lower(), token)
 
 
@@ -220,7 +223,7 @@ def _mark_rules() -> Iterator[Rule]:
     yield r"([<>]?[:;=][-o*']?[()DPdpO\\{@|\[\]])[^A-Za-z0-9]", _in_one
     yield r"[-^x=~<>']_[-^x=~<>']", _same
     yield r"\([-^x=~<>'][_.]?[-^x=~<>']\)", _in_one
-    yield r"&(?:(?i:amp|lt|gt|nbsp)|quot|apos|ndash|mdash|Quot|Apos|QUOT|APOS);", _replaced
+    yield r"&(?i:amp|lt|gt|nbsp|quot|apos|ndash|mdash);", _replaced
     yield r"\.\.\.", _same
     yield r"---?-?", lambda token: "--"
     yield r"-{5,}|[!?]+|_+|\*+|@+|#{2,}|<<|>>|''|``", _same
