@@ -152,6 +152,16 @@ def test_the_same_file_in_two_splits_is_a_leak(write: Write) -> None:
     assert "is the same file as 0.png (train)" in finding.says and "own.jsonl:1" in finding.says
 
 
+def test_files_without_splits_are_told_apart_by_their_names(write: Write) -> None:
+    lines = [{"image": f"{n}.png", "captions": ["a field ."]} for n in range(3)]
+    paths = [write(*lines[:2], name="train.jsonl"), write(*lines[1:], name="test.jsonl")]
+
+    entries, _ = read_entries([Source(path.name, path, "lines") for path in paths])
+    (finding,) = check(entries).findings
+
+    assert (finding.kind, finding.place) == ("leak", f"{paths[1]}:1")
+
+
 def test_a_cut_and_poorer_copy_in_a_test_folder_is_a_leak(write: Write, tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
     copied(Image.open(tmp_path / "2.png"), seed=1).save(tmp_path / "test" / "other_name.jpg")

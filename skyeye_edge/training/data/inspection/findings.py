@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.inspection.likeness import Likeness, likeness, same_pictures
 from skyeye_edge.training.data.inspection.sources import Source
 from skyeye_edge.training.data.readers import Found
+from skyeye_edge.training.data.readers.entries import split_of
 from skyeye_edge.training.data.record import RGB, ImageSource, read_rgb
 from skyeye_edge.training.data.video_frames import VideoFrame
 
@@ -62,12 +63,20 @@ class Checked:
 def read_entries(sources: Sequence[Source]) -> tuple[list[Found], list[Finding]]:
     """All entries that can be read, and what is wrong with the others.
 
+    A file in which all is "train" but that is called `test.jsonl` is a test split here.
+
     Raises:
         DataError: a format is not known.
     """
-    read = [source.read() for source in sources]
-    problems = [_of_error(error) for _, errors in read for error in errors]
-    return [each for found, _ in read for each in found], problems
+    entries, problems = [], []
+    for source in sources:
+        found, errors = source.read()
+        named = split_of(source.path)
+        if {each.split for each in found} == {"train"} != {named}:
+            found = [replace(each, split=named) for each in found]
+        entries += found
+        problems += [_of_error(error) for error in errors]
+    return entries, problems
 
 
 def check(
