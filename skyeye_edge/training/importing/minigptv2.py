@@ -99,19 +99,15 @@ def import_minigptv2(
 
 def _contents(given: MiniGptV2, target: Path) -> tuple[CheckpointContents, ImportReport]:
     trained = open_weights(given.checkpoint)
-    said = _said(trained)
-    size = given.image_size or int(said.get("image_size", IMAGE_SIZE))
-    alpha = float(said.get("lora_alpha", ALPHA)) if given.lora_alpha is None else given.lora_alpha
-    if alpha <= 0:
-        raise InputError(f"--lora-alpha {alpha}: must be above 0")
+    size, alpha = _sizes(given, trained)
     ours = Ledger(given.checkpoint, trained.tensors)
     same = given.vision.samefile(given.checkpoint)
     tower = ours if same else Ledger(given.vision, open_weights(given.vision).tensors)
+    _check_projection(ours)
     config, vision = take_eva(tower, size, given.vision_heads, given.vision_blocks)
     vision |= take_norm((ours, tower), config.width)
     language = read_language(given.language)
     shape = (language.sizes.width, JOINED * config.width)
-    _check_projection(ours)
     aligner = {
         "aligner.llama_proj.weight": ours.take("llama_proj.weight", shape),
         "aligner.llama_proj.bias": ours.take("llama_proj.bias", shape[:1]),
@@ -122,20 +118,8 @@ def _contents(given: MiniGptV2, target: Path) -> tuple[CheckpointContents, Impor
     tower.close()
     changed = {name: merged(language.tensors[name], a) for name, a in adapters.items()}
     contents = CheckpointContents(
-        info=CheckpointInfo(
-            name=given.name,
-            version="1.0.0",
-            created=now(),
-            tasks=TASKS,
-            licences=given.licences,
-            provenance={"imported": _provenance(given, adapters, alpha)},
-        ),
-        spec=ModelSpec(
-            vision=VisionSpec(size, config.grid**2 // JOINED, language.sizes.width),
-            prompt=PromptSpec(train_form="train", infer_form="infer"),
-            boxes=BoxSpec(labels="truncated"),
-            context=language.sizes.context,
-        ),
+        info=_info(given, adapters, alpha),
+        spec=_spec(config, language),
         vision_config=asdict(config),
         vision=vision,
         aligner=aligner,
@@ -144,8 +128,47 @@ def _contents(given: MiniGptV2, target: Path) -> tuple[CheckpointContents, Impor
         tokenizer=language.tokenizer,
     )
     rank = max((adapter.rank for adapter in adapters.values()), default=0)
-    size_bytes = contents.size_bytes
-    return contents, ImportReport(target, config, language, len(adapters), rank, alpha, size_bytes)
+    report = (target, config, language, len(adapters), rank, alpha, contents.size_bytes)
+    return contents, ImportReport(*report)
+
+
+def _sizes(given: MiniGptV2, trained: Weights) -> tuple[int, float]:
+    """Pixels of a picture's side, and alpha: as asked for, else as the run's configuration says."""
+    said = _said(trained)
+    try:
+        size = given.image_size or int(said.get("image_size", IMAGE_SIZE))
+        alpha = given.lora_alpha
+        alpha = float(said.get("lora_alpha", ALPHA)) if alpha is None else alpha
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{given.checkpoint}: its config says something odd: {error}; "
+            "give --image-size and --lora-alpha yourself"
+        ) from error
+    if alpha <= 0:
+        raise InputError(f"--lora-alpha {alpha}: must be above 0")
+    return size, alpha
+
+
+def _spec(config: EvaConfig, language: Language) -> ModelSpec:
+    """As MiniGPT-v2 is trained and asked, boxes truncated to their bins (coco_dataset.py)."""
+    tokens = config.grid**2 // JOINED
+    return ModelSpec(
+        vision=VisionSpec(config.image_size, tokens, language.sizes.width),
+        prompt=PromptSpec(train_form="train", infer_form="infer"),
+        boxes=BoxSpec(labels="truncated"),
+        context=language.sizes.context,
+    )
+
+
+def _info(given: MiniGptV2, adapters: dict[str, Adapter], alpha: float) -> CheckpointInfo:
+    return CheckpointInfo(
+        name=given.name,
+        version="1.0.0",
+        created=now(),
+        tasks=TASKS,
+        licences=given.licences,
+        provenance={"imported": _provenance(given, adapters, alpha)},
+    )
 
 
 def _said(trained: Weights) -> dict[str, Any]:

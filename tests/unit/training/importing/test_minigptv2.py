@@ -284,6 +284,10 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
         lambda f: f.trained.update({"llama_proj.weight": noise(WIDTH, 768)}),
         r"tensor 'llama_proj.weight' is \(32, 768\), should be \(32, 192\)",
     ),
+    "a run that says odd things": (
+        lambda f: f.beside.update(config={"model": {"lora_alpha": "much"}}),
+        r"trained.pth: its config says something odd: .*give --image-size and --lora-alpha",
+    ),
     "another architecture": (
         lambda f: rename(f.trained, lambda n: n.replace("llama_proj", "mm_projector.0")),
         r"no SkyEyeGPT or MiniGPT-v2 checkpoint; it looks like a LLaVA model",
