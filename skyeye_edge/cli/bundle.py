@@ -76,7 +76,8 @@ def print_facts(bundle: Bundle) -> None:
         "vision": variants_text(list(manifest.vision_variants), vision),
         "language": variants_text(list(manifest.language_variants), language),
         "memory": f"{mib(need.total)}: vision {mib(need.vision)}, language {mib(need.language)}, "
-        f"KV memory {mib(need.kv)}, libraries {mib(need.libraries)}",
+        f"KV memory {mib(need.kv)}, repacked weights {mib(need.repacked)}, "
+        f"libraries {mib(need.libraries)}",
         "sha256": bundle.sha256,
     }
     for name, text in rows.items():

@@ -12,6 +12,10 @@ from skyeye_edge.core.gguf_header import read_gguf_header
 
 LARGE_GGUF = 256 * 2**20  # bytes
 LIBRARIES = 92 * 2**20  # bytes of Python, ONNX Runtime and llama.cpp themselves; docs/full_size.md
+# On a CPU llama.cpp keeps matrices of these types a second time, ordered as its kernels read them.
+# The share was measured with Q4_K_M of LLaMA-2-7B; docs/full_size.md.
+REPACKED_TYPES = (2, 14, 15, 25)  # general.file_type: Q4_0, Q4_K_S, Q4_K_M, IQ4_NL
+REPACKED_SHARE = 0.53  # of the file
 _MEMORY_FACTS = Path("/proc/meminfo")
 _KV_ENTRY_BYTES = 2  # float16, which the runtime keeps unless it is strict
 
@@ -28,12 +32,13 @@ class MemoryNeed:
     vision: int
     language: int
     kv: int  # a full context for every prompt that is remembered
+    repacked: int = 0  # a second copy of 4-bit matrices
     libraries: int = LIBRARIES
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.vision + self.language + self.kv + self.libraries
+        return self.vision + self.language + self.kv + self.repacked + self.libraries
 
 
 def memory_need(bundle: Bundle, vision: str, language: str) -> MemoryNeed:
@@ -50,7 +55,13 @@ def memory_need(bundle: Bundle, vision: str, language: str) -> MemoryNeed:
         vision=vision_bytes(bundle, vision),
         language=language_bytes,
         kv=contexts * bundle.spec.context * _kv_bytes_per_token(bundle, language),
+        repacked=round(REPACKED_SHARE * language_bytes) if _is_repacked(bundle, language) else 0,
     )
+
+
+def _is_repacked(bundle: Bundle, language: str) -> bool:
+    values = read_gguf_header(bundle.language_file(language)).values
+    return values.get("general.file_type") in REPACKED_TYPES
 
 
 def vision_bytes(bundle: Bundle, variant: str) -> int:

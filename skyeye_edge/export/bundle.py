@@ -121,7 +121,7 @@ def export_bundle(
         if is_measured(parity, contents, tell):
             frames = read_demo_frames() if frames is None else frames
             rows = _measure(checkpoint, contents.spec, folder, frames, visions, types, tell)
-        write_manifest(manifest(contents), folder / MANIFEST_NAME)
+            write_manifest(manifest(contents), folder / MANIFEST_NAME)  # with what was measured
         files = tuple(_listed(path) for path in sorted(folder.iterdir()))
     tell(f"written: {target}")
     return ExportReport(target, files, rows, (*warnings, *_disagreements(rows)), calibration)
@@ -162,10 +162,10 @@ def is_measured(parity: Parity, contents: CheckpointContents, tell: Callable[[st
 
 
 def export_need(contents: CheckpointContents) -> int:
-    """Bytes that writing a bundle takes: the libraries, and the largest matrix twice in float32."""
+    """Bytes that writing a bundle takes: the libraries, and the largest matrix in float32."""
     parts = (contents.vision, contents.aligner, contents.language)
     largest = max(math.prod(each.shape) for part in parts for each in part.values())
-    return LIBRARIES + 2 * 4 * largest
+    return LIBRARIES + 4 * largest
 
 
 def parity_need(contents: CheckpointContents) -> int:

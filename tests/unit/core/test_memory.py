@@ -69,6 +69,13 @@ def test_memory_is_both_models_and_full_contexts_of_keys_and_values(
     assert need.total == 1000 + 5000 + need.kv + LIBRARIES
 
 
+def test_four_bit_matrices_are_kept_a_second_time(make_bundle: MakeBundle) -> None:
+    need = memory_need(make_bundle(**SIZES, **{"general.file_type": 15}), "fp32", "Q8_0")
+
+    assert need.repacked == round(0.53 * 5000)
+    assert need.total == 1000 + 5000 + need.kv + need.repacked + LIBRARIES
+
+
 def test_a_large_model_keeps_one_prompt_only() -> None:
     assert [remembered_prompts(size) for size in (5_000_000, 4_000_000_000)] == [4, 1]
 
