@@ -69,6 +69,7 @@ class DataRecipe:
     tasks: Mapping[Kind, float] = field(default_factory=dict)  # how often each; empty: all alike
     conversations: float | None = None  # share of samples with several turns; None: the stage's
     augment: bool = False  # crops, flips and colours; boxes and words follow
+    unsure: tuple[str, ...] = ()  # labels of which only some objects have boxes
     frames: int = 0  # of a video; 0: as many as its format says
     scenes: int = 0  # of "synthetic" and "recalled": how many pictures
     licence: str = ""

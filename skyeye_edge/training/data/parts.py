@@ -66,7 +66,7 @@ def read_data(
         raise DataError(_told(list(wrong)))
     places = set(wrong.values())
     kept = [
-        (each.split, _framed(each.item, recipe.frames))
+        (each.split, _unsure(_framed(each.item, recipe.frames), recipe.unsure))
         for each in found
         if each.place not in places
     ]
@@ -83,6 +83,11 @@ def _framed(item: Annotation, frames: int) -> Annotation:
     if not frames or not isinstance(video, VideoFrame):
         return item
     return replace(item, images=clip_of(video.path, frames))
+
+
+def _unsure(item: Annotation, labels: Sequence[str]) -> Annotation:
+    """With labels that are neither counted nor denied nor pointed at."""
+    return replace(item, cut=item.cut | frozenset(labels)) if labels else item
 
 
 def _parts(

@@ -53,6 +53,13 @@ def test_all_images_are_trained_on_where_none_is_to_be_held_out(ten_lines: Path)
     assert (len(parts.trained.annotations), parts.held_out.annotations) == (10, ())
 
 
+def test_labels_that_a_set_boxes_in_part_are_unsure_in_every_image(ten_lines: Path) -> None:
+    parts = read_data(DataRecipe("own", "lines", ten_lines, unsure=("car",)), seed=1)
+
+    items = [*parts.trained.annotations, *parts.held_out.annotations]
+    assert all(item.cut == {"car"} for item in items)
+
+
 def test_drawn_scenes_need_no_file(tmp_path: Path) -> None:
     parts = read_data(DataRecipe("drawn", "synthetic", scenes=3), seed=1)
 
