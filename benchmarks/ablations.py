@@ -34,7 +34,7 @@ from skyeye_edge.training.data.benchmark import Benchmark
 from skyeye_edge.training.data.exam import read_samples
 
 HERE = Path(__file__).resolve().parent.parent
-STEPS, BATCH = 120, 16
+STEPS, BATCH = 80, 16
 SETS = {  # name: format, path, kinds of questions
     "ucm": ("scenes", "scenes/ucm/annotations.json", {"caption": 1}),
     "ships": ("boxes", "boxes/aerial_ships/annotations.json", {"ground": 2, "ask": 1}),

@@ -94,7 +94,9 @@ def run_recipe(recipe: BaseRecipe, data: Path, run: Path, device: str = "cpu") -
     log.info("%.2f M parameters", sum(each.numel() for each in model.parameters()) / 1e6)
     tokenizer = Tokenizer(tokenizer_file)
     targets = keep_targets(run / "targets.json", build_targets(pool, drawn))
-    heads = Heads(TOWER.width, model.spec.vision.width, targets, TOWER.grid).to(device)
+    masked = TOWER if any("masked" in phase.objectives for phase in recipe.phases) else None
+    width = model.spec.vision.width
+    heads = Heads(TOWER.width, width, targets, TOWER.grid, masked).to(device)
 
     def batches(phase: Phase) -> Batches:
         return Batches(

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skyeye_edge.training.model.alignment import JOINED
+from skyeye_edge.training.model.eva import EvaBlock, EvaConfig
 from skyeye_edge.training.pretrain.data import Targets
 
 BOX_VALUES = 8  # four corners in the image, four distances from the cell's centre
@@ -61,11 +62,52 @@ class Places(nn.Module):
         return balanced, 10 * _mean(off.mean(dim=-1), thing)
 
 
-class Heads(nn.Module):
-    """Scene class, caption words, and objects per patch and per visual token."""
+class MaskedPatches(nn.Module):
+    """The pixels of patches that were not looked at, from those that were.
 
-    def __init__(self, width: int, token_width: int, targets: Targets, grid: int) -> None:
+    Source: masked autoencoders (arXiv 2111.06377, 3), with one light block as decoder.
+    """
+
+    def __init__(self, tower: EvaConfig) -> None:
         super().__init__()
+        self.patch = tower.patch
+        self.places = nn.Parameter(0.02 * torch.randn(1, tower.grid**2, tower.width))
+        self.unseen = nn.Parameter(torch.zeros(1, 1, tower.width))
+        self.block = EvaBlock(tower, 0.0)
+        self.pixels = nn.Linear(tower.width, 3 * tower.patch**2)
+
+    def loss(self, patches: Tensor, pixels: Tensor, kept: Tensor) -> Tensor:
+        """Mean square error of unseen patches, each at mean 0 and deviation 1.
+
+        Args:
+            patches: (B, K, width) features of what was looked at.
+            pixels: (B, 3, S, S) normalised.
+            kept: (B, K) which patches were looked at.
+        """
+        batch, width = len(patches), patches.shape[-1]
+        filled = self.unseen.expand(batch, self.places.shape[1], width)
+        filled = filled.scatter(1, kept.unsqueeze(-1).expand(-1, -1, width), patches.float())
+        guess = self.pixels(self.block(filled + self.places)).float()
+        wanted = F.unfold(pixels, self.patch, stride=self.patch).transpose(1, 2)
+        spread = wanted.std(dim=-1, keepdim=True)
+        wanted = (wanted - wanted.mean(dim=-1, keepdim=True)) / (spread + 1e-3)
+        unseen = torch.ones(guess.shape[:2], device=guess.device).scatter(1, kept, 0.0)
+        return _mean((guess - wanted).square().mean(dim=-1), unseen)
+
+
+class Heads(nn.Module):
+    """Scene class, caption words, objects per patch and visual token; perhaps masked patches."""
+
+    def __init__(
+        self,
+        width: int,
+        token_width: int,
+        targets: Targets,
+        grid: int,
+        masked: EvaConfig | None = None,
+    ) -> None:
+        super().__init__()
+        self.masked = MaskedPatches(masked) if masked else None
         self.scene = nn.Linear(width, max(1, len(targets.scenes)))
         self.words = nn.Linear(width, max(1, len(targets.words)))
         self.dense = Places(width, len(targets.labels), grid, grid)

@@ -26,8 +26,9 @@ from skyeye_edge.training.pretrain.heads import Heads
 
 log = logging.getLogger(__name__)
 
-# What is learnt: answers of the decoder, and throw-away heads on patches and on visual tokens.
-Objective = Literal["answers", "heads", "tokens"]
+# What is learnt: answers of the decoder, throw-away heads on patches and on visual tokens, and the
+# pixels of patches that are not looked at.
+Objective = Literal["answers", "heads", "tokens", "masked"]
 AVERAGED = 0.999  # share of the old in the moving average of the weights, per step
 NOTE_EVERY = 30.0  # seconds between lines of the log
 PLACE_SPREAD = 1.0  # bins: standard deviation of the target around the true edge
@@ -51,8 +52,10 @@ class Phase:
     def __post_init__(self) -> None:
         if not self.objectives or min(self.objectives.values()) <= 0:
             raise InputError(f"phase {self.name}: objectives have weights above 0")
-        if self.dropped and self.objectives.keys() != {"heads"}:
-            raise InputError(f"phase {self.name}: patches can be dropped for heads alone")
+        if self.dropped and not self.objectives.keys() <= {"heads", "masked"}:
+            raise InputError(f"phase {self.name}: only for heads and masked can patches be dropped")
+        if "masked" in self.objectives and not 0 < self.dropped < 1:
+            raise InputError(f"phase {self.name}: masked: say which share of patches is dropped")
 
 
 @dataclass(slots=True)
@@ -223,6 +226,8 @@ def _losses(
         if weight := weights.get("heads"):
             told = heads.losses(patches, batch, kept)
             losses |= {name: weight * loss for name, loss in told.items()}
+        if heads.masked and kept is not None and (weight := weights.get("masked")):
+            losses["masked"] = weight * heads.masked.loss(patches, pixels, kept)
         if weights.keys() & {"tokens", "answers"}:
             tokens = model.aligner(patches)
         if weight := weights.get("tokens"):

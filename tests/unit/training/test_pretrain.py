@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyeye_edge.core.boxes import XYXY
+from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.results import GroundResult
 from skyeye_edge.training.data.annotation import Annotation
 from skyeye_edge.training.data.builders.questions import questions_about
@@ -129,6 +130,41 @@ def test_the_encoder_phase_leaves_the_decoder_alone(
 
     changed = {n for n, value in model.state_dict().items() if not torch.equal(before[n], value)}
     assert {name.split(".")[0] for name in changed} == {"vision", "ln_vision"}
+
+
+def test_the_encoder_learns_to_guess_patches_it_has_not_seen(
+    model: SkyEyeModel, targets: Targets, batches: MakeBatches, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    heads = Heads(TOWER.width, 256, targets, TOWER.grid, TOWER)
+    masked = replace(PHASES[0], objectives={"masked": 1.0}, images=80, dropped=0.6)
+    batch = batches(masked)[0]
+
+    def loss() -> float:
+        kept = torch.rand(4, 16, generator=torch.Generator().manual_seed(0)).argsort(1)[:, :6]
+        with torch.inference_mode():
+            patches = model.patch_features(batch["pixels"], kept)
+            assert heads.masked
+            return float(heads.masked.loss(patches, batch["pixels"], kept))
+
+    before = loss()
+    pretrain(model, heads, (masked,), batches, tmp_path, edge_ids(_tokenizer(model)), seed=0)
+
+    assert loss() < 0.97 * before
+
+
+@pytest.mark.parametrize(
+    ("objectives", "dropped"), [({"masked": 1.0}, 0.0), ({"masked": 1.0, "answers": 1.0}, 0.5)]
+)
+def test_objectives_that_do_not_go_together_are_refused(
+    objectives: dict[Objective, float], dropped: float
+) -> None:
+    with pytest.raises(InputError, match="phase encoder"):
+        replace(PHASES[0], objectives=objectives, dropped=dropped)
+
+
+def _tokenizer(model: SkyEyeModel) -> Tokenizer:
+    return Tokenizer(model.tokenizer_file)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_state(
