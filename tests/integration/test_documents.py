@@ -38,6 +38,7 @@ ELSEWHERE = {
     "ffmpeg": "a sender for people; test_cli.py has its own",
     "skyeye-edge watch": "test_cli.py, against a sender on this machine",
     "python examples/": "test_examples.py",
+    "python benchmarks/ablations.py": "by hand: forty minutes; figures in docs/ablations.md",
     "python benchmarks/full_size.py": "by hand: an hour and 45 GB; figures in docs/full_size.md",
 }
 
