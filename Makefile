@@ -1,6 +1,6 @@
 # make demo               set up .venv for the runtime, run the main job, results in out/demo/
 # make test               set up .venv for development, run lint, types, import rules and tests
-# make test-all           the same with the slow tests
+# make test-all           the same with the slow tests, and other random examples each time
 # make lint types imports single checks
 # make wheels DIR=wheels  collect what an offline machine needs
 # make train-tiny DATA=D  train the packaged model again (docs/train.md; SHARE=0.1: a tenth)
@@ -57,7 +57,7 @@ test: lint types imports test-packages
 	@echo "== tests" && $(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 test-all: lint types imports test-packages
-	@echo "== tests, slow ones too" && $(PYTEST) $(PYTEST_ARGS)
+	@echo "== tests, slow ones too" && $(PYTEST) --hypothesis-profile=explore $(PYTEST_ARGS)
 
 wheels: python
 	@$(SETUP) runtime --wheels $(DIR)

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 REPO = Path(__file__).resolve().parent.parent
 
-# A slow machine is no failure: neither an example nor its making has a time limit.
-settings.register_profile(
-    "skyeye",
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+# A slow machine is no failure: neither an example nor its making has a time limit. `make test`
+# draws the same examples each time, so that a change is judged by what it changed; `make test-all`
+# explores.
+for name, derandomize in {"skyeye": True, "explore": False}.items():
+    settings.register_profile(
+        name,
+        deadline=None,
+        derandomize=derandomize,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
 settings.load_profile("skyeye")
 
 # Nothing in the tests may wait for a network or fight over two cores.

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ def test_what_is_written_is_read_again(folder: Path, said: dict[str, object]) ->
     again = back(item, folder / "own.jsonl")
 
     same = replace(again, phrases=item.phrases)  # those of an object stand with it, before others
-    assert repr(same) == repr(item)
+    assert asdict(same) == asdict(item)
     assert sorted(again.phrases) == sorted(item.phrases)
 
 
