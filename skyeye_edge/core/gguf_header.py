@@ -16,6 +16,7 @@ Scalar = int | float | bool | str
 _SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _TOKENS = "tokenizer.ggml.tokens"
+TOKENIZERS = ("llama", "gpt2")  # sentencepiece's pieces, and pairs of bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,9 @@ def check_gguf(path: Path, *, vocabulary: int, width: int) -> None:
     header = read_gguf_header(path)
     values, tokens = header.values, header.tokens
     _equal(path, "architecture", values.get("general.architecture"), "llama")
-    _equal(path, "tokenizer", values.get("tokenizer.ggml.model"), "llama")
+    tokenizer = values.get("tokenizer.ggml.model")
+    if tokenizer not in TOKENIZERS:
+        raise BundleError(f"{path}: tokenizer is {tokenizer}, known are {', '.join(TOKENIZERS)}")
     _equal(path, "vocabulary", len(tokens), vocabulary)
     _equal(path, "width", values.get("llama.embedding_length"), width)
     if len(set(tokens)) != len(tokens):  # libllama aborts the process on two equal ones

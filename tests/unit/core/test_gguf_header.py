@@ -54,13 +54,19 @@ def test_a_file_that_fits_its_manifest_passes(file: Path) -> None:
     check_gguf(file, vocabulary=5, width=8)
 
 
+def test_a_tokenizer_of_byte_pairs_is_taken(file: Path, llama_gguf: LlamaGguf) -> None:
+    file.write_bytes(llama_gguf(tokenizer__ggml__model="gpt2"))
+
+    check_gguf(file, vocabulary=5, width=8)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"version": 4}, "version 4"),
         ({"magic": b"GGML"}, "begins with b'GGML'"),
         ({"general__architecture": "gpt2"}, "architecture is gpt2, the manifest says llama"),
-        ({"tokenizer__ggml__model": "gpt2"}, "tokenizer is gpt2"),
+        ({"tokenizer__ggml__model": "bert"}, "tokenizer is bert, known are llama, gpt2"),
         ({"tokenizer__ggml__tokens": [b"<unk>", b"<s>", b"</s>"]}, "vocabulary is 3.*says 5"),
         ({"llama__embedding_length": 16}, "width is 16, the manifest says 8"),
         ({"tokenizer__ggml__tokens": [b"a", b"b", b"c", b"d", b"a"]}, "two tokens.*same text"),
