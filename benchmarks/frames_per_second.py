@@ -142,11 +142,13 @@ def measure_prefix(bundle: Path | None, video: Path, frames: int = 40) -> dict[s
                 # an image of another key is another image: nothing of it is known
                 names = (b"", b"") if way == "shared" else (b"0", b"1")
                 images = [EncodedImage(tokens, b"%s%d" % (way.encode() + n, number)) for n in names]
-                started, before = time.perf_counter(), language.seconds["prefill"]
-                for task, image in zip(TASKS, images, strict=True):
-                    language.generate([request(task, frame, image, language, opened)])
+                started = time.perf_counter()
+                replies = [
+                    language.generate([request(task, frame, image, language, opened)])[0]
+                    for task, image in zip(TASKS, images, strict=True)
+                ]
                 ms.append((time.perf_counter() - started) * 1000)
-                prefills[way].append((language.seconds["prefill"] - before) * 1000)
+                prefills[way].append(sum(reply.prefill for reply in replies) * 1000)
     language.close()
     shared, again = (statistics.median(times[way]) for way in ("shared", "again"))
     prefill, prefill_again = (statistics.median(prefills[way]) for way in ("shared", "again"))

@@ -13,10 +13,12 @@ from skyeye_edge.core.coco import to_coco as to_coco
 from skyeye_edge.core.errors import (
     BackendError as BackendError,
     BundleError as BundleError,
+    BusyError as BusyError,
     CheckpointError as CheckpointError,
     ClosedError as ClosedError,
     DataError as DataError,
     InputError as InputError,
+    LateError as LateError,
     MediaError as MediaError,
     MissingExtraError as MissingExtraError,
     OutputError as OutputError,

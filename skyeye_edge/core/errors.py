@@ -9,6 +9,8 @@
     ├── DataError               1   an annotation file is wrong (file and line)
     ├── ParityError             1   bundle and checkpoint do not agree
     ├── BackendError            1   ONNX Runtime or llama.cpp cannot do what was asked
+    ├── BusyError               1   too many questions wait for an answer
+    ├── LateError               1   a question's turn came after its deadline
     ├── MissingExtraError       2   an optional library is not installed
     └── ClosedError             2   a model or stream was used after it was closed
 
@@ -61,6 +63,14 @@ class ParityError(SkyEyeError):
 
 class BackendError(SkyEyeError):
     """ONNX Runtime or llama.cpp cannot do what was asked."""
+
+
+class BusyError(SkyEyeError):
+    """Too many questions wait for an answer; ask again when some are answered."""
+
+
+class LateError(SkyEyeError):
+    """The turn of a question came after its deadline; nothing was computed for it."""
 
 
 class MissingExtraError(SkyEyeError):

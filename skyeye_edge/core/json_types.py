@@ -14,9 +14,10 @@ from skyeye_edge.core.frame import State
 from skyeye_edge.core.reply import Stopped
 
 TextTask = Literal["caption", "describe", "identify", "ask"]
-TextOutcome = Literal["text", "cut", "unreadable"]
-# "cut": the token limit came first; "uncertain": the model gave a box, but none from min_score on
-BoxOutcome = Literal["found", "absent", "uncertain", "cut", "unreadable"]
+TextOutcome = Literal["text", "cut", "unreadable", "failed"]
+# "cut": the token limit came first; "failed": it could not be asked;
+# "uncertain": the model gave a box, but none from min_score on
+BoxOutcome = Literal["found", "absent", "uncertain", "cut", "unreadable", "failed"]
 
 Share = Annotated[float, {"minimum": 0, "maximum": 1}]
 Edges = Annotated[

@@ -168,7 +168,7 @@ def _plain(text: str, language: BoxLanguage) -> str:
 
 
 def _wordless(stopped: Stopped) -> TextOutcome:
-    return "cut" if stopped == "length" else "unreadable"
+    return "failed" if stopped == "failed" else "cut" if stopped == "length" else "unreadable"
 
 
 def _label(text: str, names: Sequence[str]) -> str:
@@ -195,6 +195,8 @@ def _counted(read: _Read, asked: float | None, scores: ScoreSpec) -> _Read:
 def _read_boxes(
     reply: Reply, heading: str, size: Size, boxes: BoxSpec, scores: ScoreSpec, *, many: bool
 ) -> _Read:
+    if reply.stopped == "failed":
+        return "failed", (), 0.0
     if boxes.absent and reply.text.strip() == boxes.absent:
         return "absent", (), _text_score(reply) if reply.presence is None else 1 - reply.presence
     line = _line(reply)

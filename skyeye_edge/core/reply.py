@@ -8,7 +8,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Stopped = Literal["end", "length"]
+from skyeye_edge.core.errors import SkyEyeError
+
+Stopped = Literal["end", "length", "failed"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # eq=False: logits have no single answer to ==
@@ -30,6 +32,17 @@ class Reply:
     """As `probabilities`, together with the tokens whose number is one higher or one lower."""
     presence: float | None = None
     """Probability of a box against absent where that was decided; None: it was not to be."""
+    prefill: float = 0.0
+    """Seconds spent on its prompt."""
+    generate: float = 0.0
+    """Seconds spent on its tokens; of a step that several replies shared, its part."""
+    failure: SkyEyeError | None = None
+    """Why there is no answer, where `stopped` is "failed"."""
+
+    @classmethod
+    def failed(cls, failure: SkyEyeError) -> Reply:
+        """The reply of a request that could not be answered."""
+        return cls((), (), (), (), "failed", failure=failure)
 
     @property
     def text(self) -> str:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skyeye_edge.runtime.chat import Chat
     from skyeye_edge.runtime.detections import to_detections
-    from skyeye_edge.runtime.engine import Answer, Question
     from skyeye_edge.runtime.libllama import quantise_gguf
     from skyeye_edge.runtime.machine import versions
     from skyeye_edge.runtime.model import Model, load
+    from skyeye_edge.runtime.question import Answer, Question
     from skyeye_edge.runtime.sources.file import FileSource
     from skyeye_edge.runtime.sources.push import Push
     from skyeye_edge.runtime.stream import Stream

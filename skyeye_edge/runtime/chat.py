@@ -26,7 +26,7 @@ from skyeye_edge.core.tasks import (
     Identify,
     Task,
 )
-from skyeye_edge.runtime.engine import Answer, Question
+from skyeye_edge.runtime.question import Answer, Question
 
 _Result = TypeVar("_Result", TextResult, ClassifyResult, GroundResult, DetectResult)
 

@@ -1,14 +1,14 @@
 """The language model: requests in, replies out; knows nothing of frames and tasks.
 
-Requests are answered one after the other; what their prompts share is computed once.
+A request is admitted (its prompt is computed, as far as it is not known), and then its reply grows
+step by step, together with all others that are at work: one `llama_decode` continues them all.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from skyeye_edge.core.automaton import Automaton, Vocabulary
 from skyeye_edge.core.choice import Choice, Draft, Pick, choose
-from skyeye_edge.core.errors import BackendError, InputError
+from skyeye_edge.core.errors import BackendError, InputError, SkyEyeError
 from skyeye_edge.core.preprocess import VisualTokens
 from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, text_ids
 from skyeye_edge.core.reply import Reply
@@ -64,10 +64,69 @@ class Request:
             )
 
 
-class LanguageModel:
-    """llama.cpp with a KV memory that remembers beginnings; for one thread at a time."""
+class Generation:
+    """A reply that is being written."""
 
-    def __init__(self, path: Path, options: ContextOptions, *, gpu: bool = False) -> None:
+    def __init__(
+        self,
+        request: Request,
+        live: LiveSequence,
+        logits: Logits,
+        vocabulary: Vocabulary,
+        limit: int,
+    ) -> None:
+        self.live = live
+        self.waiting: list[int] = []  # chosen, but not computed yet
+        self.reply: Reply | None = None  # once it is complete, or has failed
+        self.prefill = self.generate = 0.0  # seconds
+        self._state = request.automaton.start() if request.automaton else None
+        self._draft = Draft(vocabulary, request.keep_logits)
+        self._pick = _chance(request)
+        self._end, self._limit, self._vocabulary = vocabulary.end, limit, vocabulary
+        self.go_on(logits)
+
+    def go_on(self, logits: Logits) -> None:
+        """Choose tokens, given the logits (V,) after the last one, until some must be computed.
+
+        Under an automaton runs of forced ones are chosen in one go.
+
+        Raises:
+            InputError: the tokenizer has no token for what must come next.
+        """
+        self.waiting = []
+        while self.reply is None:
+            allowed = self._state.allowed() if self._state else None
+            if allowed is not None and len(allowed) == 1:
+                self._append(Choice(int(allowed[0])))
+            elif self.waiting:
+                return
+            else:
+                self._append(choose(logits, self._vocabulary, self._state, self._pick))
+
+    def _append(self, choice: Choice) -> None:
+        self._draft.note(choice)
+        if choice.token == self._end:
+            self.reply = self._draft.reply("end")
+        elif self._draft.add(choice) == self._limit:
+            self.reply = self._draft.reply("length")
+        else:
+            self.waiting.append(choice.token)
+            self._state = self._state.advance(choice.token) if self._state else None
+
+
+class LanguageModel:
+    """llama.cpp with a KV memory that remembers beginnings; for one thread at a time.
+
+    Args:
+        path: the GGUF file.
+        options: of the context.
+        gpu: compute there.
+        batch: so many replies may be at work at once, at most the sequences of the context.
+    """
+
+    def __init__(
+        self, path: Path, options: ContextOptions, *, gpu: bool = False, batch: int | None = None
+    ) -> None:
         self._model = LlamaModel(path, gpu=gpu)
         try:
             self._context = LlamaContext(self._model, options)
@@ -76,30 +135,41 @@ class LanguageModel:
             raise
         self.cache = PrefixCache(self._context)
         self.context = options.length  # positions of a prompt and its answer
-        self.seconds = {"prefill": 0.0, "generate": 0.0}  # spent since it was opened
+        self.batch = min(batch or options.sequences, options.sequences)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """What automatons need to know of the tokenizer."""
         return Vocabulary(self._model.pieces, self._model.end, self._model.tokenise)
 
-    def generate(
-        self, requests: Sequence[Request], is_cancelled: Callable[[], bool] = lambda: False
-    ) -> list[Reply]:
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """A reply to each request, in order.
 
-        Args:
-            requests: the prompts.
-            is_cancelled: asked before every token; True gives all of them up.
+        Raises:
+            SkyEyeError: the first failure; the others are computed all the same.
+        """
+        replies: dict[int, Reply] = {}
+        at_work: dict[int, Generation] = {}
+        waiting = dict(enumerate(requests))
+        while waiting or at_work:
+            while waiting and len(at_work) < self.batch:
+                number = next(iter(waiting))
+                at_work[number] = self.admit(waiting.pop(number))
+            self.step([each for each in at_work.values() if each.reply is None])
+            replies |= {n: each.reply for n, each in at_work.items() if each.reply is not None}
+            at_work = {n: each for n, each in at_work.items() if n not in replies}
+        for number in sorted(replies):
+            if (failure := replies[number].failure) is not None:
+                raise failure
+        return [replies[number] for number in sorted(replies)]
+
+    def admit(self, request: Request) -> Generation:
+        """Compute a prompt; less than `batch` replies may be at work.
 
         Raises:
-            CancelledError: `is_cancelled` said so.
-            InputError: a prompt does not fit the context.
+            InputError: it does not fit the context.
             BackendError: visual tokens do not fit the model, or llama.cpp failed.
         """
-        return [self._answer(request, is_cancelled) for request in requests]
-
-    def _answer(self, request: Request, is_cancelled: Callable[[], bool]) -> Reply:
         started = time.perf_counter()
         prompt = self._runs(request)
         length = sum(map(len, prompt))
@@ -109,12 +179,62 @@ class LanguageModel:
                 "the answer needs some of them: ask a shorter question, or begin a new chat"
             )
         limit = min(request.max_tokens, self.context - length)
-        with self.cache.sequence(prompt) as (live, logits):
-            prefilled = time.perf_counter()
-            reply = self._continue(live, logits, request, is_cancelled, limit)
-        self.seconds["prefill"] += prefilled - started
-        self.seconds["generate"] += time.perf_counter() - prefilled
-        return reply
+        live, logits = self.cache.take(prompt)
+        prefilled = time.perf_counter()
+        try:
+            generation = Generation(request, live, logits, self.vocabulary, limit)
+        except BaseException:
+            self.cache.give_back(live, whole=True)
+            raise
+        generation.prefill = prefilled - started
+        generation.generate = time.perf_counter() - prefilled
+        self._retire_complete(generation)
+        return generation
+
+    def step(self, generations: Sequence[Generation]) -> None:
+        """Continue replies by the tokens that they wait for, and by what these lead to.
+
+        One that fails does not harm the others: its reply says why.
+        """
+        for together in _of_equal_length(generations):
+            started = time.perf_counter()
+            parts = [each.live.generated(each.waiting) for each in together]
+            try:
+                rows = self._context.decode(parts)
+            except SkyEyeError as error:
+                if len(together) == 1:
+                    self._fail(together[0], error)
+                else:  # whose fault it is shows alone
+                    for each in together:
+                        self.step([each])
+                continue
+            for each, part, logits in zip(together, parts, rows, strict=True):
+                each.live.keep(len(part.ids))
+                try:
+                    each.go_on(logits[0])
+                except SkyEyeError as error:
+                    self._fail(each, error)
+            seconds = (time.perf_counter() - started) / len(together)
+            for each in together:
+                each.generate += seconds
+                self._retire_complete(each)
+
+    def give_up(self, generation: Generation) -> None:
+        """End a reply that nobody waits for."""
+        self.cache.give_back(generation.live, whole=True)
+
+    def _fail(self, generation: Generation, error: SkyEyeError) -> None:
+        generation.reply = Reply.failed(error)
+        self.cache.give_back(generation.live, whole=False)
+
+    def _retire_complete(self, generation: Generation) -> None:
+        """Of a complete reply, free the sequence; its beginning stays known."""
+        reply = generation.reply
+        if reply is not None and reply.failure is None:
+            generation.reply = replace(
+                reply, prefill=generation.prefill, generate=generation.generate
+            )
+            self.cache.give_back(generation.live, whole=True)
 
     def _runs(self, request: Request) -> list[Run]:
         """The prompt as runs: images, and the tokens between them up to the next turn."""
@@ -140,43 +260,18 @@ class LanguageModel:
                     tokens = []
         return [run for run in (*runs, TokenRun(tuple(tokens))) if len(run)]
 
-    def _continue(
-        self,
-        live: LiveSequence,
-        logits: Logits,
-        request: Request,
-        is_cancelled: Callable[[], bool],
-        limit: int,
-    ) -> Reply:
-        """Token after token; under an automaton, runs of forced ones are computed in one go."""
-        state = request.automaton.start() if request.automaton else None
-        draft = Draft(self.vocabulary, request.keep_logits)
-        pick = _chance(request)
-        waiting: list[int] = []  # chosen, but not computed yet
-        while True:
-            allowed = state.allowed() if state else None
-            if allowed is not None and len(allowed) == 1:
-                choice = Choice(int(allowed[0]))
-            else:
-                if is_cancelled():
-                    raise CancelledError
-                if waiting:
-                    one = len(waiting) == 1  # the usual case has a quick way
-                    logits = live.append_token(*waiting) if one else live.append_tokens(waiting)
-                    waiting = []
-                choice = choose(logits, self.vocabulary, state, pick)
-            draft.note(choice)
-            if choice.token == self._model.end:
-                return draft.reply("end")
-            if draft.add(choice) == limit:
-                return draft.reply("length")
-            waiting.append(choice.token)
-            state = state.advance(choice.token) if state else None
-
     def close(self) -> None:
         """Free context and weights, in this order. Closing twice is fine."""
         self._context.close()
         self._model.close()
+
+
+def _of_equal_length(generations: Sequence[Generation]) -> list[list[Generation]]:
+    """Those that wait for as many tokens, in order of their sequences; see LlamaContext.decode."""
+    groups: dict[int, list[Generation]] = {}
+    for each in sorted(generations, key=lambda each: each.live.number):
+        groups.setdefault(len(each.waiting), []).append(each)
+    return list(groups.values())
 
 
 def _chance(request: Request) -> Pick | None:

@@ -24,12 +24,13 @@ from skyeye_edge.core.errors import BackendError, ClosedError, InputError, needs
 from skyeye_edge.core.install import pip
 from skyeye_edge.runtime.machine import cores
 
-Logits = npt.NDArray[np.float32]  # (V,), overwritten by the next decode
+Logits = npt.NDArray[np.float32]  # (V,) or (rows, V), overwritten by the next decode
 
 SUPPORTED = "llama-cpp-python>=0.3.36,<0.4"
 UNKNOWN = 0  # token id in every sentencepiece model
 BATCH = 512  # tokens of one llama_decode; more would end the process, so longer runs are cut
 MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ; one more and no context is made
+OUTPUTS = 16  # rows of logits that a sequence may ask for in one call
 
 _F32, _F16 = 0, 1  # ggml types of the KV cache
 _FLASH_OFF = 0
@@ -171,6 +172,16 @@ class ContextOptions:
     exact: bool = False  # KV in float32: with it, results equal PyTorch's
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What one sequence is to be continued with."""
+
+    sequence: int
+    position: int  # of the first one; those before it are filled
+    ids: Sequence[int]  # at least one
+    outputs: int = 1  # logits are wanted after so many of the last ones
+
+
 class LlamaContext:
     """KV memory and the calls that fill it; to be used by one thread at a time."""
 
@@ -185,7 +196,7 @@ class LlamaContext:
         params.n_ctx = options.length * options.sequences
         params.n_batch = params.n_ubatch = BATCH
         params.n_seq_max = options.sequences
-        params.n_outputs_max = options.sequences  # only the last token of a run gives logits
+        params.n_outputs_max = self._outputs_room = options.sequences * OUTPUTS
         params.n_threads = params.n_threads_batch = options.threads
         params.type_k = params.type_v = _F32 if options.exact else _F16
         # Flash attention adds up in float16: far from the checkpoint, and no faster on a CPU.
@@ -202,7 +213,7 @@ class LlamaContext:
         self._model = model
         self._memory = lib.llama_get_memory(self._handle)
         self._fill_batches(lib)
-        self._logits: Logits = np.empty(0, np.float32)
+        self._logits: Logits = np.empty((0, 0), np.float32)
         self._logits_address = 0
 
     def _fill_batches(self, lib: Any) -> None:
@@ -210,8 +221,12 @@ class LlamaContext:
         self._tokens = np.zeros(BATCH, np.int32)
         self._positions = np.zeros(BATCH, np.int32)
         self._ones = np.ones(BATCH, np.int32)
-        self._sequence = np.zeros(1, np.int32)
-        self._sequences = np.full(BATCH, self._sequence.ctypes.data, np.uintp)
+        numbers = np.arange(self.options.sequences, dtype=np.int32)
+        self._sequence_ids = numbers  # what the next one points into
+        self._sequence_addresses = (
+            numbers.ctypes.data + numbers.itemsize * np.arange(len(numbers))
+        ).astype(np.uintp)
+        self._sequences = np.full(BATCH, self._sequence_addresses[0], np.uintp)
         self._outputs = np.zeros(BATCH, np.int8)
         self._numbers = np.arange(self.options.length + BATCH, dtype=np.int32)
         shared = {
@@ -226,24 +241,45 @@ class LlamaContext:
         self._token_batch = lib.llama_batch(token=tokens, **shared)
         self._embedding_batch = lib.llama_batch(**shared)
 
-    def decode_token(self, sequence: int, position: int, token: int) -> Logits:
-        """Append one token and return the logits after it; the shortest way there is."""
-        self._check(sequence, position, 1)
-        self._tokens[0] = token
-        self._positions[0] = position
-        self._decode(self._token_batch, sequence, 1, True)
-        return self._view()
+    def decode(self, parts: Sequence[Tokens]) -> list[Logits]:
+        """Continue several sequences in one call; logits (outputs, V) of each, in order.
+
+        All parts are to be of one length: llama.cpp cuts others into pieces, and a sequence that
+        is computed in pieces of one token is rounded otherwise than in one run. Neighbours in
+        number are computed together, the rest one after the other.
+        """
+        count = outputs = 0
+        for part in parts:
+            length = len(part.ids)
+            self._check(part.sequence, part.position, length)
+            after = count + length
+            if after > BATCH or not 0 <= part.outputs <= length:
+                raise BackendError(f"{after} tokens in one call, {part.outputs} rows: too many")
+            self._tokens[count:after] = part.ids
+            self._positions[count:after] = self._numbers[part.position : part.position + length]
+            self._sequences[count:after] = self._sequence_addresses[part.sequence]
+            self._outputs[after - part.outputs : after] = 1
+            count, outputs = after, outputs + part.outputs
+        if outputs > self._outputs_room:
+            self._outputs[:count] = 0
+            raise BackendError(f"{outputs} rows of logits in one call: too many")
+        self._decode(self._token_batch, count)
+        rows, found, first = self._view(), [], 0
+        for part in parts:
+            found.append(rows[first : first + part.outputs])
+            first += part.outputs
+        return found
 
     def decode_tokens(self, sequence: int, position: int, tokens: Sequence[int]) -> Logits:
-        """Append a run of tokens (at least one) from `position` on; logits after the last one."""
+        """Append a run of tokens (at least one) from `position` on; logits (V,) after the last."""
         self._check(sequence, position, len(tokens))
+        logits = self._logits
         for begin in range(0, len(tokens), BATCH):
             part = tokens[begin : begin + BATCH]
-            self._tokens[: len(part)] = part
-            self._place(position + begin, len(part))
             last = begin + len(part) == len(tokens)
-            self._decode(self._token_batch, sequence, len(part), last)
-        return self._view()
+            logits = self.decode([Tokens(sequence, position + begin, part, int(last))])[0]
+        last_row: Logits = logits[0]
+        return last_row
 
     def decode_embeddings(
         self, sequence: int, position: int, embeddings: npt.NDArray[np.float32]
@@ -259,9 +295,10 @@ class LlamaContext:
         self._check(sequence, position, len(rows))
         for begin in range(0, len(rows), BATCH):
             part = rows[begin : begin + BATCH]
-            self._place(position + begin, len(part))
+            self._positions[: len(part)] = self._numbers[position + begin :][: len(part)]
+            self._sequences[: len(part)] = self._sequence_addresses[sequence]
             self._embedding_batch.embd = part.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-            self._decode(self._embedding_batch, sequence, len(part), False)
+            self._decode(self._embedding_batch, len(part))
 
     def remove(self, sequence: int, begin: int = 0) -> None:
         """Forget what a sequence holds from position `begin` on."""
@@ -286,24 +323,21 @@ class LlamaContext:
                 f"positions {position} to {position + count}: the context has {self.options.length}"
             )
 
-    def _place(self, position: int, count: int) -> None:
-        self._positions[:count] = self._numbers[position : position + count]
-
-    def _decode(self, batch: Any, sequence: int, count: int, logits: bool) -> None:
-        self._sequence[0] = sequence
-        self._outputs[count - 1] = logits
+    def _decode(self, batch: Any, count: int) -> None:
         batch.n_tokens = count
         code = library().llama_decode(self._handle, batch)
-        self._outputs[count - 1] = 0
+        self._outputs[:count] = 0
         if code != 0:
             what = {1: "its memory is full", 2: "it was interrupted"}.get(code, f"code {code}")
             raise BackendError(f"llama.cpp cannot decode {count} tokens: {what}: {_complaints()}")
 
     def _view(self) -> Logits:
+        """(rows, V): as many rows as the last call was asked for are filled."""
         address = ctypes.addressof(library().llama_get_logits(self._handle).contents)
         if address != self._logits_address:
-            row = (ctypes.c_float * self._model.vocabulary_size).from_address(address)
-            self._logits = np.ctypeslib.as_array(row)
+            size = self._outputs_room * self._model.vocabulary_size
+            rows = np.ctypeslib.as_array((ctypes.c_float * size).from_address(address))
+            self._logits = rows.reshape(self._outputs_room, self._model.vocabulary_size)
             self._logits_address = address
         return self._logits
 
@@ -312,7 +346,7 @@ class LlamaContext:
         if self._handle is not None:
             library().llama_free(self._handle)
             self._handle = None
-            self._logits = np.empty(0, np.float32)
+            self._logits = np.empty((0, 0), np.float32)
 
 
 def gguf_types() -> dict[str, int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
 import numpy as np
 
@@ -55,10 +55,11 @@ from skyeye_edge.core.tasks import (
     task_entry,
     with_min_score,
 )
-from skyeye_edge.runtime.engine import Answer, Engine, Question
+from skyeye_edge.runtime.engine import Engine
 from skyeye_edge.runtime.language import LanguageModel
 from skyeye_edge.runtime.libllama import ContextOptions, can_use_gpu
 from skyeye_edge.runtime.machine import cores
+from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.vision.onnx import OnnxVision, has_cuda
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
+FastPath = Literal["overlap", "batch"]
 Images = ImageLike | Sequence[ImageLike]  # one image, or the frames of a clip
 _A = TypeVar("_A", bound=TaskResult)
 _B = TypeVar("_B", bound=TaskResult)
@@ -88,6 +90,7 @@ def load(
     threads: int | None = None,
     strict: bool = False,
     min_score: float | None = None,
+    without: Collection[FastPath] = (),
 ) -> Model:
     """Open a model.
 
@@ -102,6 +105,9 @@ def load(
             language model and KV memory, one thread, CPU. Slower.
         min_score: a box with a lower score is not returned; where none is left, the outcome is
             "uncertain". None is what the bundle states, which is 0 where it states nothing.
+        without: fast paths that are switched off; none of them changes an answer. "overlap": a
+            frame is encoded while the one before is answered. "batch": several answers are
+            written at once. `strict` switches "batch" off.
 
     Raises:
         BundleError: the bundle is missing, damaged or newer than this program.
@@ -116,8 +122,15 @@ def load(
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device {device!r} is not known; known are auto, cpu and cuda")
     check_min_score(min_score)
+    switched_off = frozenset(as_tuple(without, "without", '["batch"]'))
+    if unknown := switched_off - set(get_args(FastPath)):
+        raise InputError(
+            f"without {sorted(map(str, unknown))}: fast paths are {', '.join(get_args(FastPath))}"
+        )
     folder = None if bundle is None else as_path(bundle, "bundle").absolute()
-    return Model(folder, Options(device, vision, language, threads, strict, min_score))
+    return Model(
+        folder, Options(device, vision, language, threads, strict, min_score, switched_off)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +143,7 @@ class Options:
     threads: int | None = None
     strict: bool = False
     min_score: float | None = None
+    without: frozenset[FastPath] = frozenset()
 
 
 class Model:
@@ -158,7 +172,13 @@ class Model:
         self._backend = vision.backend
         self._warned_of: set[str] = set()
         vision_entry = self.bundle.manifest.files[self.bundle.vision_file(self._vision_name).name]
-        self._engine = Engine(vision, language, self.spec, vision_entry.sha256)
+        self._engine = Engine(
+            vision,
+            language,
+            self.spec,
+            vision_entry.sha256,
+            overlap="overlap" not in options.without,
+        )
         # A model that nobody closed is closed when it is collected, or at the end of the program.
         self._finish = weakref.finalize(self, self._engine.close)
 
@@ -278,19 +298,38 @@ class Model:
         """Results, replies and timing of one question.
 
         Raises:
-            InputError: it is about more frames than the model was trained on.
+            InputError: it is about more frames than the model was trained on, or a task does not
+                fit the model's context.
         """
-        return self.submit(question).result()
+        self._check(question)
+        return self._engine.answer([question])[0]
 
-    def submit(self, question: Question) -> Future[Answer]:
-        """The answer to come; questions are taken in the order in which they were handed over.
+    def submit(
+        self,
+        question: Question,
+        *,
+        client: Hashable | None = None,
+        priority: float = 1.0,
+        deadline: float | None = None,
+    ) -> Future[Answer]:
+        """The answer to come. A task that cannot be asked has the outcome "failed" in it.
+
+        Args:
+            question: what is asked.
+            client: who asks; clients take turns, however much each of them asks. None: the thread.
+            priority: of this client's turns; at 2 it gets twice as many as others at 1.
+            deadline: monotonic seconds; if its turn comes later it fails, and costs nothing.
 
         Raises:
-            InputError: as for `answer`.
+            InputError: it is about more frames than the model was trained on.
+            BusyError: too many questions wait.
         """
+        self._check(question)
+        return self._engine.submit(question, client=client, priority=priority, deadline=deadline)
+
+    def _check(self, question: Question) -> None:
         self.spec.check_frames(len(question.frames))
         self._warn_of_unknown(question.tasks)
-        return self._engine.submit(question)
 
     def replies(
         self, image: Images, tasks: Sequence[Task], *, keep_logits: bool = False
@@ -462,7 +501,8 @@ def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel
         threads=_threads(options, size_bytes, LARGE_GGUF),
         exact=options.strict,
     )
-    return LanguageModel(path, context, gpu=gpu)
+    alone = options.strict or "batch" in options.without
+    return LanguageModel(path, context, gpu=gpu, batch=1 if alone else None)
 
 
 def _with_cores(options: Options) -> Options:

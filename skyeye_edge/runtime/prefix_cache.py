@@ -8,13 +8,12 @@ the logits of a Q8_0 model by up to 0.1, because it rounds its activations to 8 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.preprocess import VisualTokens
-from skyeye_edge.runtime.libllama import LlamaContext, Logits
+from skyeye_edge.runtime.libllama import LlamaContext, Logits, Tokens
 
 WORTH = 16  # positions; less than that is computed again rather than shared
 SHORT = 128  # positions that may be lost where a sequence is cut back
@@ -65,17 +64,13 @@ class LiveSequence:
         self.length += len(run)
         return logits
 
-    def append_token(self, token: int) -> Logits:
-        """Compute a generated token; the logits after it, overwritten by the next call."""
-        logits = self._context.decode_token(self.number, self.length, token)
-        self.length += 1
-        return logits
+    def generated(self, tokens: Sequence[int], outputs: int = 1) -> Tokens:
+        """A call's part that continues it with generated tokens; `outputs` as there."""
+        return Tokens(self.number, self.length, tokens, outputs)
 
-    def append_tokens(self, tokens: Sequence[int]) -> Logits:
-        """Compute generated tokens in one go; the logits after the last one."""
-        logits = self._context.decode_tokens(self.number, self.length, tokens)
-        self.length += len(tokens)
-        return logits
+    def keep(self, tokens: int) -> None:
+        """Of the generated tokens that were computed last, count so many in."""
+        self.length += tokens
 
     def cut(self, runs: int) -> None:
         """Forget everything behind the first so many runs."""
@@ -85,58 +80,74 @@ class LiveSequence:
 
 
 class PrefixCache:
-    """What the KV memory holds, least recently used first."""
+    """What the KV memory holds, least recently used first.
+
+    A sequence that was taken belongs to one reply until it is given back; others may copy from it.
+    """
 
     def __init__(self, context: LlamaContext) -> None:
         self._context = context
         self._known = [LiveSequence(context, n) for n in range(context.options.sequences)]
+        self._taken: set[LiveSequence] = set()
         self.reused = 0  # positions of prompts that did not have to be computed again
         self.computed = 0  # positions that had to
 
-    @contextmanager
-    def sequence(self, prompt: Sequence[Run]) -> Iterator[tuple[LiveSequence, Logits]]:
-        """A sequence that holds `prompt`, and the logits after it.
+    @property
+    def free(self) -> int:
+        """How many sequences nobody has taken."""
+        return len(self._known) - len(self._taken)
 
-        It stays known afterwards. When the block fails, what it holds is in doubt and is forgotten.
+    def take(self, prompt: Sequence[Run]) -> tuple[LiveSequence, Logits]:
+        """A sequence that holds `prompt`, and the logits (V,) after it; one must be free.
 
         Raises:
             InputError: the prompt does not end in text.
+            BackendError: llama.cpp failed; what the sequence held is forgotten.
         """
         live = self._begin(prompt)
-        # whoever is used last stands last, also when it fails
-        self._known.remove(live)
+        self._known.remove(live)  # whoever is used last stands last
         self._known.append(live)
         try:
-            yield live, self._compute(live, prompt)
+            logits = self._compute(live, prompt)
         except BaseException:
             live.cut(0)
             raise
+        self._taken.add(live)
+        return live, logits
+
+    def give_back(self, live: LiveSequence, *, whole: bool) -> None:
+        """End a reply; not `whole`: what its sequence holds is in doubt and is forgotten."""
+        self._taken.discard(live)
+        if not whole:
+            live.cut(0)
 
     def _begin(self, prompt: Sequence[Run]) -> LiveSequence:
-        best, shared = self._longest(prompt[:-1])  # the last run is computed: its logits are needed
+        wanted = prompt[:-1]  # the last run is computed: its logits are needed
+        best, shared = self._longest(wanted)
         kept = sum(map(len, prompt[:shared]))
+        oldest = next(known for known in self._known if known not in self._taken)
         if kept < WORTH:
-            live = self._known[0]
-            live.cut(0)
-        elif best.length - kept <= SHORT or len(self._known) == 1:
+            live = oldest
+            live.cut(_common(live.runs, wanted))
+        elif best not in self._taken and (best.length - kept <= SHORT or best is oldest):
             live = best
             live.cut(shared)
-        else:  # a long conversation is not given up for a question about its image
-            live = next(known for known in self._known if known is not best)
+        else:  # a reply at work, or a long conversation, stays what it is
+            live = oldest
             live.cut(0)
             self._context.copy(best.number, live.number, best.length)
-            live.runs = list(best.runs)
+            live.runs, live.length = list(best.runs), best.length
             live.cut(shared)
         return live
 
     def _longest(self, prompt: Sequence[Run]) -> tuple[LiveSequence, int]:
-        """The sequence with most runs in common, the last used one among equals; and how many."""
-        best, longest = self._known[-1], -1
+        """The sequence with most runs in common, and how many; among equals one that is free."""
+        best, longest = self._known[-1], (-1, False)
         for known in reversed(self._known):
-            shared = _common(known.runs, prompt)
+            shared = (_common(known.runs, prompt), known not in self._taken)
             if shared > longest:
                 best, longest = known, shared
-        return best, longest
+        return best, longest[0]
 
     def _compute(self, live: LiveSequence, prompt: Sequence[Run]) -> Logits:
         self.reused += live.length

@@ -14,7 +14,7 @@ from skyeye_edge.core.errors import ClosedError
 from skyeye_edge.core.events import Event, build_answer, build_state, build_summary
 from skyeye_edge.core.frame import Counts, Frame
 from skyeye_edge.core.tasks import Task, as_tasks, check_tasks
-from skyeye_edge.runtime.engine import Answer, Question
+from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.sources.source import Source
 from skyeye_edge.runtime.sources.timing import check_every
 

@@ -10,13 +10,14 @@ import sys
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
-from skyeye_edge.runtime.engine import Answer, Question
 from skyeye_edge.runtime.model import Model, Options
+from skyeye_edge.runtime.question import Answer, Question
 
 
 @pytest.fixture
@@ -81,9 +82,9 @@ class CountingModel(Model):
 
     asked = 0
 
-    def submit(self, question: Question) -> Future[Answer]:
+    def submit(self, question: Question, **turn: Any) -> Future[Answer]:
         self.asked += 1
-        return super().submit(question)
+        return super().submit(question, **turn)
 
 
 def test_every_answer_that_takes_time_counts_for_the_frame_rate(

@@ -471,13 +471,15 @@ def test_a_program_that_never_closes_its_model_ends_well(
     assert (program.returncode, errors) == (0, "")
 
 
-def test_a_model_that_nobody_holds_any_more_ends_its_thread(tiny_bundle: Path) -> None:
+def test_a_model_that_nobody_holds_any_more_ends_its_threads(tiny_bundle: Path) -> None:
     before = set(threading.enumerate())
     model = sky.load(tiny_bundle)
-    (engine,) = set(threading.enumerate()) - before
+    engine = set(threading.enumerate()) - before
 
     del model
     gc.collect()
-    engine.join(10)
+    for thread in engine:
+        thread.join(10)
 
-    assert not engine.is_alive()
+    assert sorted(thread.name for thread in engine) == ["skyeye-language", "skyeye-vision"]
+    assert not any(thread.is_alive() for thread in engine)

@@ -16,6 +16,7 @@ from skyeye_edge.core.spec import VisionSpec
 Device = Literal["cpu", "cuda"]
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+CUDA_BATCH = 8  # images
 _LOG_FATAL = 4  # errors come back as exceptions, everything else is noise
 
 
@@ -56,13 +57,13 @@ class OnnxVision:
             spec: the shapes it must have.
             threads: of a single operator.
             device: where it must run; nothing else is taken in its place.
-            one_by_one: encode images one after the other. Dynamic int8 takes its scales from the
+            one_by_one: an image to a call. Dynamic int8 takes its scales from the
                 whole batch, so a picture's tokens would depend on its neighbours.
 
         Raises:
             BackendError: the file does not fit, or the device is not there.
         """
-        self._path, self._spec, self._one_by_one = path, spec, one_by_one
+        self._path, self._spec = path, spec
         self._session: Any = _open_session(path, _wanted(device), threads)
         provider = self._session.get_providers()[0]
         if device == "cuda" and provider != _CUDA:
@@ -72,6 +73,8 @@ class OnnxVision:
                 "libraries that its version needs, or use device='cpu'"
             )
         self.backend = "onnxruntime-cuda" if provider == _CUDA else "onnxruntime-cpu"
+        # On a CPU a batch costs as much as its images one after the other.
+        self.max_batch = CUDA_BATCH if provider == _CUDA and not one_by_one else 1
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
             raise BackendError(
@@ -88,9 +91,11 @@ class OnnxVision:
         """
         if self._session is None:
             raise ClosedError("the vision encoder is closed")
-        parts = np.split(pixels, len(pixels)) if self._one_by_one else [pixels]
         try:
-            encoded = [self._session.run(None, {self._input: part})[0] for part in parts]
+            encoded = [
+                self._session.run(None, {self._input: pixels[first : first + self.max_batch]})[0]
+                for first in range(0, len(pixels), self.max_batch)
+            ]
         except _failures() as error:
             raise BackendError(f"{self._path}: ONNX Runtime failed: {error}") from error
         tokens = np.concatenate(encoded) if len(encoded) > 1 else encoded[0]

@@ -7,19 +7,21 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from skyeye_edge.core.bundle import Bundle, open_bundle
-from skyeye_edge.core.errors import ClosedError, InputError
+from skyeye_edge.core.errors import BusyError, ClosedError, InputError, LateError
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.preprocess import Pixels, VisualTokens
 from skyeye_edge.core.tasks import Ask, Caption, Detect, Ground, Identify, Task
-from skyeye_edge.runtime.engine import Engine, Question
+from skyeye_edge.runtime.engine import AHEAD, WAITING, Engine
 from skyeye_edge.runtime.language import LanguageModel
 from skyeye_edge.runtime.libllama import ContextOptions
+from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.vision.onnx import OnnxVision
 
 
@@ -173,3 +175,119 @@ def test_closing_refuses_what_waits_and_finishes_what_runs(
     with pytest.raises(ClosedError):
         engine.answer([Question((frame(),), (Caption(),))])
     engine.close()
+
+
+def test_one_task_that_does_not_fit_does_not_fail_its_neighbours(engine: Engine) -> None:
+    tasks = (Caption(), Ask("word " * 3000), Ground("a boat"))
+    alone = engine.answer([Question((frame(),), (Caption(),), max_tokens=9)])[0].results[0]
+
+    answer = engine.submit(Question((frame(),), tasks, max_tokens=9)).result()
+
+    assert [result.outcome == "failed" for result in answer.results] == [False, True, False]
+    assert answer.results[0] == alone
+    assert "2,048" in str(answer.replies[1].failure)
+
+
+def test_a_question_whose_turn_comes_after_its_deadline_costs_nothing(
+    engine: Engine, vision: CountingVision
+) -> None:
+    late = engine.submit(Question((frame(5),), (Caption(),)), deadline=time.monotonic() - 1)
+
+    with pytest.raises(LateError, match="after its deadline"):
+        late.result()
+
+    assert vision.images == 0
+
+
+def test_too_many_questions_are_refused_and_the_others_answered(
+    engine: Engine, vision: CountingVision
+) -> None:
+    vision.may_go_on = threading.Event()
+    asked: list[Future[Answer]] = []
+    with pytest.raises(BusyError, match=f"{WAITING} questions wait"):
+        while len(asked) <= WAITING + 2:
+            asked.append(engine.submit(Question((frame(),), (Caption(),), max_tokens=1)))
+
+    vision.may_go_on.set()
+
+    assert all(answer.result().results for answer in asked)
+
+
+def test_a_client_with_one_question_does_not_wait_for_anothers_hundred(
+    engine: Engine, vision: CountingVision
+) -> None:
+    vision.may_go_on = threading.Event()
+    ended: list[str] = []
+
+    def ask(client: str) -> Future[Answer]:
+        answer = engine.submit(Question((frame(),), (Caption(),), max_tokens=2), client=client)
+        answer.add_done_callback(lambda _: ended.append(client))
+        return answer
+
+    answers = [ask("greedy") for _ in range(100)] + [ask("modest")]
+    vision.may_go_on.set()
+    for answer in answers:
+        answer.result()
+
+    assert ended.index("modest") <= engine_ahead()
+
+
+def engine_ahead() -> int:
+    """Answers that may come before that of a client whose turn is next: those begun already."""
+    return 1 + AHEAD + 1 + ContextOptions(1).sequences
+
+
+def test_a_cancelled_question_is_given_up_while_it_is_answered(engine: Engine) -> None:
+    slow = engine.submit(Question((frame(),), (Ask("what?"),) * 4, max_tokens=2000))
+    neighbour = Question((frame(1),), (Caption(),), max_tokens=3)
+    expected = engine.submit(neighbour, client="other")
+
+    cancelled = slow.cancel()
+
+    assert expected.result().results
+    assert cancelled or slow.done()
+    assert engine.answer([neighbour])[0].results == expected.result().results
+
+
+def test_closing_in_the_middle_of_long_answers_ends_them(engine: Engine) -> None:
+    answers = [
+        engine.submit(Question((frame(seed),), (Ask("what?"),), max_tokens=100_000))
+        for seed in range(40)
+    ]
+
+    engine.close()
+
+    assert all(answer.done() for answer in answers)
+    assert any(isinstance(answer.exception(), ClosedError) for answer in answers)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("overlap", [False, True])
+def test_no_fast_path_changes_an_answer(
+    bundle: Bundle, vision: CountingVision, overlap: bool, batch: int
+) -> None:
+    tasks = (Caption(), Ground("a boat"), Ask("what is it?"), Detect("car"))
+    questions = [
+        Question((frame(seed),), tasks, max_tokens=12, keep_logits=True) for seed in range(3)
+    ]
+    options = ContextOptions(length=bundle.spec.context)
+    plain = LanguageModel(bundle.language_file("auto"), options, batch=1)
+    fast = LanguageModel(bundle.language_file("auto"), options, batch=batch)
+    other = OnnxVision(bundle.vision_file("auto"), bundle.spec.vision, one_by_one=True)
+    slow_engine = Engine(other, plain, bundle.spec, "hash", overlap=False)
+    fast_engine = Engine(vision, fast, bundle.spec, "hash", overlap=overlap)
+    try:
+        expected = [slow_engine.answer([question])[0] for question in questions]
+        answers = fast_engine.answer(questions)
+    finally:
+        slow_engine.close()
+        fast_engine.close()
+
+    assert [kept(answer) for answer in answers] == [kept(answer) for answer in expected]
+    assert [answer.results for answer in answers] == [answer.results for answer in expected]
+
+
+def kept(answer: Answer) -> list[bytes]:
+    """Every logit of every reply."""
+    rows = [row for reply in answer.replies for row in reply.logits or ()]
+    return [row.tobytes() for row in rows if row is not None]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError
-
 import numpy as np
 import pytest
 
@@ -43,17 +41,30 @@ def test_an_answer_stops_at_its_limit(language: LanguageModel) -> None:
     assert (len(reply.ids), reply.stopped) == (3, "length")
 
 
-def test_an_answer_that_nobody_waits_for_is_given_up_at_the_next_token(
-    language: LanguageModel,
-) -> None:
-    ask = [Request(QUESTION, max_tokens=12)]
-    expected = language.generate(ask)[0].ids
-    asked = iter([False, False, True])
+def test_an_answer_that_was_given_up_leaves_no_trace(language: LanguageModel) -> None:
+    ask = Request(QUESTION, max_tokens=12)
+    expected = language.generate([ask])[0].ids
+    generation = language.admit(ask)
+    language.step([generation])
 
-    with pytest.raises(CancelledError):
-        language.generate(ask, lambda: next(asked))
+    language.give_up(generation)
 
-    assert language.generate(ask)[0].ids == expected
+    assert language.generate([ask])[0].ids == expected
+    assert language.cache.free == 4
+
+
+def test_an_answer_that_fails_does_not_harm_those_beside_it(language: LanguageModel) -> None:
+    ask = Request(QUESTION, max_tokens=12, keep_logits=True)
+    expected = language.generate([ask])[0]
+    broken, good = language.admit(Request((Text("other"),), max_tokens=9)), language.admit(ask)
+    broken.live.length += 1  # a gap, which llama.cpp refuses
+
+    while good.reply is None:
+        language.step([each for each in (broken, good) if each.reply is None])
+
+    assert isinstance(broken.reply and broken.reply.failure, BackendError)
+    assert good.reply.failure is None
+    assert good.reply.ids == expected.ids
 
 
 def test_an_answer_stops_where_the_context_ends(language: LanguageModel) -> None:

@@ -18,6 +18,7 @@ from skyeye_edge.runtime.libllama import (
     ContextOptions,
     LlamaContext,
     LlamaModel,
+    Tokens,
     quantise_gguf,
 )
 
@@ -83,28 +84,66 @@ def test_a_run_longer_than_a_batch_gives_the_logits_of_single_tokens(context: Ll
 
     together = context.decode_tokens(0, 0, run).copy()
     for position, token in enumerate(run):
-        alone = context.decode_token(1, position, token)
+        alone = context.decode_tokens(1, position, [token])
 
     assert np.abs(together - alone).max() < 1e-3
 
 
 def test_cutting_back_gives_the_logits_of_the_shorter_text(context: LlamaContext) -> None:
     context.decode_tokens(0, 0, [5, 6])
-    before = context.decode_token(0, 2, 7).copy()
+    before = context.decode_tokens(0, 2, [7]).copy()
     context.decode_tokens(0, 3, [8, 9])
 
     context.remove(0, 2)
 
-    assert np.array_equal(context.decode_token(0, 2, 7), before)
+    assert np.array_equal(context.decode_tokens(0, 2, [7]), before)
 
 
 def test_a_copied_sequence_goes_on_like_its_source(context: LlamaContext) -> None:
     context.decode_tokens(0, 0, [5, 6, 7])
     context.copy(0, 1, 3)
 
-    ours = context.decode_token(0, 3, 8).copy()
+    ours = context.decode_tokens(0, 3, [8]).copy()
 
-    assert np.array_equal(context.decode_token(1, 3, 8), ours)
+    assert np.array_equal(context.decode_tokens(1, 3, [8]), ours)
+
+
+def test_sequences_that_are_continued_together_get_the_logits_of_each_alone(
+    q8_gguf: Path,
+) -> None:
+    model = LlamaModel(q8_gguf)
+    context = LlamaContext(model, ContextOptions(length=256, sequences=7))
+    for sequence in range(7):
+        context.decode_tokens(sequence, 0, [5, 6, 7, 8 + sequence])
+
+    together = context.decode([Tokens(sequence, 4, [9]) for sequence in range(7)])
+
+    rows = [each[0].copy() for each in together]
+    for sequence, row in enumerate(rows):
+        context.remove(sequence, 4)
+        assert np.array_equal(context.decode_tokens(sequence, 4, [9]), row)
+    context.close()
+    model.close()
+
+
+def test_logits_are_those_of_the_positions_that_were_asked_for(context: LlamaContext) -> None:
+    context.decode_tokens(0, 0, [5, 6])
+
+    first, second = context.decode([Tokens(0, 2, [7, 8, 9], 2), Tokens(1, 0, [5, 6, 7], 1)])
+    found = first.copy()
+
+    assert (first.shape[0], second.shape[0]) == (2, 1)
+    wanted = [context.decode_tokens(1, 3, [8]).copy(), context.decode_tokens(1, 4, [9])]
+    assert np.abs(np.stack(wanted) - found).max() < 1e-3
+
+
+def test_more_tokens_than_a_call_takes_are_refused(context: LlamaContext) -> None:
+    with pytest.raises(BackendError, match="in one call"):
+        context.decode([Tokens(0, 0, [5] * (BATCH + 1))])
+    with pytest.raises(BackendError, match="in one call"):
+        context.decode([Tokens(0, 0, [5] * 64, 64)])
+
+    assert np.isfinite(context.decode_tokens(0, 0, [5])).all()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +164,7 @@ def test_wrong_places_are_errors_after_which_the_context_still_works(
     with pytest.raises(BackendError, match=message):
         context.decode_tokens(sequence, position, tokens)
 
-    assert np.isfinite(context.decode_token(0, 3, 8)).all()
+    assert np.isfinite(context.decode_tokens(0, 3, [8])).all()
 
 
 def test_embeddings_of_another_width_are_refused(context: LlamaContext) -> None:
@@ -140,11 +179,11 @@ def test_a_closed_context_and_a_closed_model_say_so(weights: LlamaModel) -> None
     context.close()
 
     with pytest.raises(ClosedError):
-        context.decode_token(0, 0, 5)
+        context.decode_tokens(0, 0, [5])
     weights.close()
     weights.close()
     with pytest.raises(ClosedError):
-        other.decode_token(0, 0, 5)
+        other.decode_tokens(0, 0, [5])
     with pytest.raises(ClosedError):
         weights.tokenise("a")
     other.close()

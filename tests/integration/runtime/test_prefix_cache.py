@@ -105,8 +105,9 @@ def test_the_picture_that_was_not_asked_about_for_longest_is_forgotten_first(
 
     language.generate([request(pictures[1], ["what"])])
 
-    assert kept > 0
-    assert language.cache.reused - reused == kept
+    words = len("<s>look ") - 2  # the same before every picture, so they are never forgotten
+    assert kept == words + 20
+    assert language.cache.reused - reused == kept + words
 
 
 def test_a_request_that_fails_half_way_leaves_no_trace(
@@ -128,3 +129,21 @@ def test_a_prompt_that_ends_in_a_picture_is_refused(
 ) -> None:
     with pytest.raises(InputError, match="must end in text"):
         language.generate([Request((Text("look "), ImageSlot(0)), (pictures[0],))])
+
+
+def test_questions_about_one_picture_at_once_copy_its_memory(
+    language: LanguageModel, pictures: list[EncodedImage]
+) -> None:
+    asks = [request(pictures[0], [turn]) for turn in ("what", "where", "is it a boat")]
+    alone = [language.generate([ask])[0] for ask in asks]
+    computed = language.cache.computed
+
+    at_work = [language.admit(replace(ask, max_tokens=5)) for ask in asks]
+    prompts = language.cache.computed - computed
+    while any(each.reply is None for each in at_work):
+        language.step([each for each in at_work if each.reply is None])
+
+    assert prompts <= sum(len(f"s[{turn}]") for turn in ("what", "where", "is it a boat"))
+    replies = [each.reply for each in at_work if each.reply is not None]
+    assert [logits(reply) for reply in replies] == [logits(reply) for reply in alone]
+    assert language.cache.free == 4

@@ -10,7 +10,7 @@ from skyeye_edge.core.parsing import parse_reply
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.core.tasks import Ask
 from skyeye_edge.runtime.chat import Chat
-from skyeye_edge.runtime.engine import Answer, Question
+from skyeye_edge.runtime.question import Answer, Question
 
 SAID = b" <p>a car</p> {<1><2><30><40>} stands here"
 

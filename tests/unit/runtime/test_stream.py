@@ -9,7 +9,7 @@ import numpy as np
 
 from skyeye_edge.core.events import StateEvent, SummaryEvent
 from skyeye_edge.core.tasks import Caption
-from skyeye_edge.runtime.engine import Answer, Question
+from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.sources.push import Push
 from skyeye_edge.runtime.stream import Stream
 
