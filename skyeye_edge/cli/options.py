@@ -43,7 +43,7 @@ def add_command(
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """--bundle, --device, --threads and --min-score: which model, and how it runs."""
+    """--bundle, --device, --threads, --min-score and --without: which model, and how it runs."""
     parser.add_argument("--bundle", type=Path, metavar="PATH", help="default: the packaged model")
     parser.add_argument(
         "--device",
@@ -60,13 +60,27 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="leave out boxes with a lower score, 0 to 1; default: what the bundle says",
     )
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=("overlap", "batch", "drafts"),
+        help="switch off a fast path, to compare: vision beside language, answers written "
+        "together, guesses from earlier answers; none of them changes an answer; may be repeated",
+    )
 
 
 def open_model(args: argparse.Namespace) -> Model:
     """The model of the options that `add_model` adds."""
     from skyeye_edge.runtime import load
 
-    return load(args.bundle, device=args.device, threads=args.threads, min_score=args.min_score)
+    return load(
+        args.bundle,
+        device=args.device,
+        threads=args.threads,
+        min_score=args.min_score,
+        without=args.without,
+    )
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

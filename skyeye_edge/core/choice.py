@@ -86,7 +86,7 @@ def _places(tokens: TokenIds, allowed: TokenIds | None) -> TokenIds:
 
 
 @dataclass(slots=True)
-class Draft:
+class ReplyBuilder:
     """A reply under construction."""
 
     vocabulary: Vocabulary

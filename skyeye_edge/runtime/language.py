@@ -16,17 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from skyeye_edge.core.automaton import Automaton, Vocabulary
-from skyeye_edge.core.choice import Choice, Draft, Pick, choose
+from skyeye_edge.core.choice import Choice, Pick, ReplyBuilder, choose
 from skyeye_edge.core.errors import BackendError, InputError, SkyEyeError
 from skyeye_edge.core.preprocess import VisualTokens
 from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, text_ids
 from skyeye_edge.core.reply import Reply
+from skyeye_edge.runtime.drafts import DraftBook, Drafts
+from skyeye_edge.runtime.exact_shapes import exact_shapes
 from skyeye_edge.runtime.libllama import (
     UNKNOWN,
     ContextOptions,
     LlamaContext,
     LlamaModel,
     Logits,
+    Tokens,
+    has_tiny_blas,
 )
 from skyeye_edge.runtime.prefix_cache import ImageRun, LiveSequence, PrefixCache, Run, TokenRun
 
@@ -74,43 +78,70 @@ class Generation:
         logits: Logits,
         vocabulary: Vocabulary,
         limit: int,
+        drafts: Drafts,
     ) -> None:
+        """Begin with the logits (1, V) after the prompt, which `live` holds."""
         self.live = live
-        self.waiting: list[int] = []  # chosen, but not computed yet
         self.reply: Reply | None = None  # once it is complete, or has failed
         self.prefill = self.generate = 0.0  # seconds
+        self._drafts = drafts
+        self._waiting: list[int] = []  # chosen, but not computed yet
+        self._guess: Sequence[int] = ()  # computed behind them, on the chance that it is right
         self._state = request.automaton.start() if request.automaton else None
-        self._draft = Draft(vocabulary, request.keep_logits)
+        self._builder = ReplyBuilder(vocabulary, request.keep_logits)
         self._pick = _chance(request)
         self._end, self._limit, self._vocabulary = vocabulary.end, limit, vocabulary
-        self.go_on(logits)
+        self._choose(logits)
+
+    def next_tokens(self, room: int) -> Tokens:
+        """What is to be computed next: the tokens that wait and, if there is room, guesses."""
+        left = self._limit - len(self._builder.ids) - 1  # the last token is never computed
+        self._guess = self._drafts.guess(self._builder.ids, min(room - len(self._waiting), left))
+        ids = [*self._waiting, *self._guess]
+        return Tokens(self.live.number, self.live.length, ids, 1 + len(self._guess))
 
     def go_on(self, logits: Logits) -> None:
-        """Choose tokens, given the logits (V,) after the last one, until some must be computed.
-
-        Under an automaton runs of forced ones are chosen in one go.
+        """Take the logits (1 + guesses, V) of `next_tokens`, and choose what follows.
 
         Raises:
             InputError: the tokenizer has no token for what must come next.
         """
-        self.waiting = []
+        computed = len(self._waiting)
+        accepted = self._choose(logits)
+        self.live.advance(computed + accepted, computed + len(self._guess))
+        if self._guess:
+            self._drafts.count(len(self._guess), accepted)
+        if self.reply is not None:
+            self._drafts.learn(self.reply.ids)
+
+    def _choose(self, logits: Logits) -> int:
+        """Choose until something must be computed that was not guessed; gives the right guesses."""
+        self._waiting = []
+        accepted = 0
         while self.reply is None:
             allowed = self._state.allowed() if self._state else None
             if allowed is not None and len(allowed) == 1:
-                self._append(Choice(int(allowed[0])))
-            elif self.waiting:
-                return
+                choice = Choice(int(allowed[0]))
+            elif self._waiting:
+                break
             else:
-                self._append(choose(logits, self._vocabulary, self._state, self._pick))
+                choice = choose(logits[accepted], self._vocabulary, self._state, self._pick)
+            self._append(choice)
+            if len(self._waiting) == 1 and list(self._guess[accepted : accepted + 1]) == (
+                self._waiting
+            ):
+                self._waiting = []
+                accepted += 1
+        return accepted
 
     def _append(self, choice: Choice) -> None:
-        self._draft.note(choice)
+        self._builder.note(choice)
         if choice.token == self._end:
-            self.reply = self._draft.reply("end")
-        elif self._draft.add(choice) == self._limit:
-            self.reply = self._draft.reply("length")
+            self.reply = self._builder.reply("end")
+        elif self._builder.add(choice) == self._limit:
+            self.reply = self._builder.reply("length")
         else:
-            self.waiting.append(choice.token)
+            self._waiting.append(choice.token)
             self._state = self._state.advance(choice.token) if self._state else None
 
 
@@ -121,11 +152,18 @@ class LanguageModel:
         path: the GGUF file.
         options: of the context.
         gpu: compute there.
-        batch: so many replies may be at work at once, at most the sequences of the context.
+        batch: write several replies at once, as far as that moves no bit of them.
+        drafts: guess from earlier answers, as far as that moves no bit.
     """
 
     def __init__(
-        self, path: Path, options: ContextOptions, *, gpu: bool = False, batch: int | None = None
+        self,
+        path: Path,
+        options: ContextOptions,
+        *,
+        gpu: bool = False,
+        batch: bool = True,
+        drafts: bool = True,
     ) -> None:
         self._model = LlamaModel(path, gpu=gpu)
         try:
@@ -135,7 +173,10 @@ class LanguageModel:
             raise
         self.cache = PrefixCache(self._context)
         self.context = options.length  # positions of a prompt and its answer
-        self.batch = min(batch or options.sequences, options.sequences)
+        exact = exact_shapes(self._model.file_type, tiny_blas=has_tiny_blas())
+        self.batch = min(exact.sequences, options.sequences) if batch else 1
+        self._rows = exact.tokens if drafts else 1  # of a step
+        self._drafts = DraftBook()
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -182,7 +223,8 @@ class LanguageModel:
         live, logits = self.cache.take(prompt)
         prefilled = time.perf_counter()
         try:
-            generation = Generation(request, live, logits, self.vocabulary, limit)
+            drafts = self._drafts.about(prompt[-1].content)
+            generation = Generation(request, live, logits[None], self.vocabulary, limit, drafts)
         except BaseException:
             self.cache.give_back(live, whole=True)
             raise
@@ -196,9 +238,9 @@ class LanguageModel:
 
         One that fails does not harm the others: its reply says why.
         """
-        for together in _of_equal_length(generations):
+        room = self._rows // max(1, len(generations))
+        for together, parts in _of_equal_length(generations, room):
             started = time.perf_counter()
-            parts = [each.live.generated(each.waiting) for each in together]
             try:
                 rows = self._context.decode(parts)
             except SkyEyeError as error:
@@ -208,10 +250,9 @@ class LanguageModel:
                     for each in together:
                         self.step([each])
                 continue
-            for each, part, logits in zip(together, parts, rows, strict=True):
-                each.live.keep(len(part.ids))
+            for each, logits in zip(together, rows, strict=True):
                 try:
-                    each.go_on(logits[0])
+                    each.go_on(logits)
                 except SkyEyeError as error:
                     self._fail(each, error)
             seconds = (time.perf_counter() - started) / len(together)
@@ -266,12 +307,17 @@ class LanguageModel:
         self._model.close()
 
 
-def _of_equal_length(generations: Sequence[Generation]) -> list[list[Generation]]:
-    """Those that wait for as many tokens, in order of their sequences; see LlamaContext.decode."""
-    groups: dict[int, list[Generation]] = {}
+def _of_equal_length(
+    generations: Sequence[Generation], room: int
+) -> list[tuple[list[Generation], list[Tokens]]]:
+    """Calls of llama.cpp that continue them all, each in order of sequences; see its `decode`."""
+    calls: dict[int, tuple[list[Generation], list[Tokens]]] = {}
     for each in sorted(generations, key=lambda each: each.live.number):
-        groups.setdefault(len(each.waiting), []).append(each)
-    return list(groups.values())
+        part = each.next_tokens(room)
+        together, parts = calls.setdefault(len(part.ids), ([], []))
+        together.append(each)
+        parts.append(part)
+    return list(calls.values())
 
 
 def _chance(request: Request) -> Pick | None:

@@ -118,6 +118,13 @@ class LlamaModel:
         self.width = int(lib.llama_model_n_embd(self._handle))  # of an embedding
         self.bos = int(lib.llama_vocab_bos(self._vocabulary))
         self.end = int(lib.llama_vocab_eos(self._vocabulary))
+        self.file_type = self._whole("general.file_type")  # of most of its weights; -1: not said
+
+    def _whole(self, key: str) -> int:
+        """A whole number of the file's header; -1 if it is not there."""
+        buffer = ctypes.create_string_buffer(32)
+        found = library().llama_model_meta_val_str(self._handle, key.encode(), buffer, len(buffer))
+        return int(buffer.value) if found > 0 else -1
 
     def check_open(self) -> None:
         """Raise ClosedError once the weights are freed: a call then would end the process."""
@@ -426,6 +433,11 @@ def _page_out(path: Path, ended: threading.Event) -> None:
                 first, last = (int(edge, 16) for edge in line.split(" ", 1)[0].split("-"))
                 # Harmless even if the mapping has just gone: it loses nobody's data.
                 system.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _MADV_PAGEOUT)
+
+
+def has_tiny_blas() -> bool:
+    """Whether this build multiplies one row and several rows by different code (LLAMAFILE)."""
+    return b"LLAMAFILE = 1" in library().llama_print_system_info()
 
 
 def can_use_gpu() -> bool:

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
-FastPath = Literal["overlap", "batch"]
+FastPath = Literal["overlap", "batch", "drafts"]
 Images = ImageLike | Sequence[ImageLike]  # one image, or the frames of a clip
 _A = TypeVar("_A", bound=TaskResult)
 _B = TypeVar("_B", bound=TaskResult)
@@ -107,7 +107,9 @@ def load(
             "uncertain". None is what the bundle states, which is 0 where it states nothing.
         without: fast paths that are switched off; none of them changes an answer. "overlap": a
             frame is encoded while the one before is answered. "batch": several answers are
-            written at once. `strict` switches "batch" off.
+            written at once. "drafts": how an answer goes on is guessed from earlier ones, and what
+            the model would not have said is thrown away. `strict` switches the last two off, and
+            so does a llama.cpp in which they would move a bit (docs/performance.md).
 
     Raises:
         BundleError: the bundle is missing, damaged or newer than this program.
@@ -502,7 +504,13 @@ def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel
         exact=options.strict,
     )
     alone = options.strict or "batch" in options.without
-    return LanguageModel(path, context, gpu=gpu, batch=1 if alone else None)
+    return LanguageModel(
+        path,
+        context,
+        gpu=gpu,
+        batch=not alone,
+        drafts=not options.strict and "drafts" not in options.without,
+    )
 
 
 def _with_cores(options: Options) -> Options:

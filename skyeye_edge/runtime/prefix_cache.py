@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.preprocess import VisualTokens
-from skyeye_edge.runtime.libllama import LlamaContext, Logits, Tokens
+from skyeye_edge.runtime.libllama import LlamaContext, Logits
 
 WORTH = 16  # positions; less than that is computed again rather than shared
 SHORT = 128  # positions that may be lost where a sequence is cut back
@@ -64,13 +64,11 @@ class LiveSequence:
         self.length += len(run)
         return logits
 
-    def generated(self, tokens: Sequence[int], outputs: int = 1) -> Tokens:
-        """A call's part that continues it with generated tokens; `outputs` as there."""
-        return Tokens(self.number, self.length, tokens, outputs)
-
-    def keep(self, tokens: int) -> None:
-        """Of the generated tokens that were computed last, count so many in."""
-        self.length += tokens
+    def advance(self, right: int, computed: int) -> None:
+        """Count generated tokens in: of so many that were computed, the first that are right."""
+        self.length += right
+        if right < computed:
+            self._context.remove(self.number, self.length)
 
     def cut(self, runs: int) -> None:
         """Forget everything behind the first so many runs."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from skyeye_edge.core.automaton import Automaton, Vocabulary, task_automaton
-from skyeye_edge.core.choice import Choice, Draft, Logits, choose
+from skyeye_edge.core.choice import Choice, Logits, ReplyBuilder, choose
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.parsing import parse_reply
@@ -175,7 +175,7 @@ class CheckpointPredictor:
     ) -> Reply:
         """The best allowed token after the other; runs of forced ones are computed in one go."""
         state = automaton.start() if automaton else None
-        draft = Draft(self.vocabulary, keep_logits)
+        draft = ReplyBuilder(self.vocabulary, keep_logits)
         waiting: list[int] = []  # chosen, but not computed yet
         while True:
             allowed = state.allowed() if state else None

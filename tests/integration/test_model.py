@@ -483,3 +483,18 @@ def test_a_model_that_nobody_holds_any_more_ends_its_threads(tiny_bundle: Path) 
 
     assert sorted(thread.name for thread in engine) == ["skyeye-language", "skyeye-vision"]
     assert not any(thread.is_alive() for thread in engine)
+
+
+def test_an_unknown_fast_path_is_named(tiny_bundle: Path) -> None:
+    with pytest.raises(sky.InputError, match="fast paths are overlap, batch, drafts"):
+        sky.load(tiny_bundle, without=["speed"])  # type: ignore[list-item]
+
+
+def test_every_fast_path_can_be_switched_off(tiny_bundle: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    tasks = (sky.Caption(), sky.Ground("a boat"))
+    with (
+        sky.load(tiny_bundle) as fast,
+        sky.load(tiny_bundle, without=("overlap", "batch", "drafts")) as plain,
+    ):
+        assert fast.run(image, tasks) == plain.run(image, tasks)

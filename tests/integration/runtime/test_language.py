@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,9 +12,11 @@ from skyeye_edge.core.automaton import task_automaton
 from skyeye_edge.core.boxes import BoxSpec, parse_boxes
 from skyeye_edge.core.errors import BackendError, ClosedError, InputError
 from skyeye_edge.core.prompt import Control, ImageSlot, Text
+from skyeye_edge.core.reply import Reply
 from skyeye_edge.core.spec import ModelSpec, VisionSpec
 from skyeye_edge.core.tasks import Classify, Detect, Ground
 from skyeye_edge.runtime.language import EncodedImage, LanguageModel, Request
+from skyeye_edge.runtime.libllama import ContextOptions, has_tiny_blas
 
 SPEC = ModelSpec(VisionSpec(28, 20, 64), boxes=BoxSpec(bins=100))
 QUESTION = (Control("bos"), Text("what is it"))
@@ -141,3 +146,57 @@ def test_a_closed_language_model_says_so(language: LanguageModel) -> None:
 
     with pytest.raises(ClosedError):
         language.generate([Request(QUESTION)])
+
+
+@pytest.fixture
+def drafting(q8_gguf: Path) -> Iterator[LanguageModel]:
+    """A language model that guesses; its llama.cpp must not round runs otherwise than tokens."""
+    if has_tiny_blas():
+        pytest.skip("this llama.cpp was built with LLAMAFILE, where drafts are switched off")
+    opened = LanguageModel(q8_gguf, ContextOptions(length=512))
+    yield opened
+    opened.close()
+
+
+def test_an_answer_that_repeats_takes_fewer_steps_and_the_same_bits(
+    drafting: LanguageModel,
+) -> None:
+    ask = Request(QUESTION, max_tokens=24, keep_logits=True)
+    first, steps = answered(drafting, ask)
+
+    again, fewer = answered(drafting, ask)
+
+    assert again.ids == first.ids
+    assert [row.tobytes() for row in again.logits or () if row is not None] == [
+        row.tobytes() for row in first.logits or () if row is not None
+    ]
+    assert fewer < steps / 1.5
+
+
+def test_wrong_guesses_leave_no_trace(drafting: LanguageModel) -> None:
+    ask = Request(QUESTION, max_tokens=24, keep_logits=True)
+    expected, _ = answered(drafting, ask)
+    generation = drafting.admit(ask)
+    generation._drafts.learn([7] * 24)
+
+    while generation.reply is None:
+        drafting.step([generation])
+
+    assert generation.reply.ids == expected.ids
+    after, _ = answered(drafting, ask)
+    assert after.ids == expected.ids
+
+
+def test_chance_meets_the_same_words_with_and_without_guesses(drafting: LanguageModel) -> None:
+    ask = Request(QUESTION, max_tokens=24, temperature=2.0, seed=3)
+
+    assert answered(drafting, ask)[0].ids == answered(drafting, ask)[0].ids
+
+
+def answered(language: LanguageModel, ask: Request) -> tuple[Reply, int]:
+    """The reply, and how many steps it took."""
+    generation, steps = language.admit(ask), 0
+    while generation.reply is None:
+        language.step([generation])
+        steps += 1
+    return generation.reply, steps
