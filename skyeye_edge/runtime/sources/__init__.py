@@ -13,13 +13,16 @@ from skyeye_edge.runtime.sources.live import LiveSource
 from skyeye_edge.runtime.sources.source import Source
 
 
-def open_source(what: str | os.PathLike[str] | Source, *, keep_damaged: bool = False) -> Source:
+def open_source(
+    what: str | os.PathLike[str] | Source, *, keep_damaged: bool = False, skip: bool = True
+) -> Source:
     """The source that `what` means.
 
     Args:
         what: a video file, an image, a folder of images, an address (udp://, rtsp://), or a source
             such as `Push`, which is given back as it is.
         keep_damaged: pictures of a video that the decoder marks as damaged are given too.
+        skip: pictures of a file that nobody asks about are decoded only where others need them.
 
     Raises:
         InputError: there is no such file, or no source for such an address.
@@ -40,4 +43,4 @@ def open_source(what: str | os.PathLike[str] | Source, *, keep_damaged: bool = F
         return ImagesSource(find_images(path), path.as_posix())
     if path.suffix.lower() in IMAGE_SUFFIXES and path.exists():
         return ImagesSource([path], path.as_posix())
-    return FileSource(path, keep_damaged=keep_damaged)
+    return FileSource(path, keep_damaged=keep_damaged, skip=skip)

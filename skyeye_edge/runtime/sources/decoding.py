@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,19 +36,35 @@ class Decoder:
 
     def __init__(self) -> None:
         self.marked = 0  # pictures
-        self._failed = 0  # calls
+        self._failed = 0  # calls, since that was last asked
+        self._all_failed = 0
         self._damaged = False
         self._spent = 0.0  # since the last picture
 
+    @property
+    def troubles(self) -> int:
+        """How many calls have failed and pictures were marked; 0: nothing was wrong so far."""
+        return self._all_failed + self.marked
+
     def pictures(self, packet: av.Packet[av.VideoStream]) -> list[Picture]:
         """The pictures that came out; a call that fails is counted instead."""
+        return self._taken(packet.decode)
+
+    def drained(self, context: av.VideoCodecContext) -> list[Picture]:
+        """The pictures that the decoder still held; what it knows of the past is gone then."""
+        pictures = self._taken(context.decode)
+        context.flush_buffers()
+        return pictures
+
+    def _taken(self, decode: Callable[[], Sequence[object]]) -> list[Picture]:
         import av
 
         began = time.perf_counter()
         try:
-            raws = [raw for raw in packet.decode() if isinstance(raw, av.VideoFrame)]
+            raws = [raw for raw in decode() if isinstance(raw, av.VideoFrame)]
         except av.InvalidDataError:  # damage, or before the first key frame
             self._failed += 1
+            self._all_failed += 1
             raws = []
         self._spent += time.perf_counter() - began
         each = self._spent / max(1, len(raws))

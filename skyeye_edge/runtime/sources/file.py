@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING
 
 from skyeye_edge.core.errors import InputError, MediaError, needs
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.runtime.sources.access import access_reader
 from skyeye_edge.runtime.sources.decoding import DAMAGED, Decoder, Picture
 from skyeye_edge.runtime.sources.mailbox import Mailbox
 from skyeye_edge.runtime.sources.pixels import Converter
+from skyeye_edge.runtime.sources.skipping import Shown, Skipper
 from skyeye_edge.runtime.sources.source import Item
 from skyeye_edge.runtime.sources.timing import MediaClock, Moment, Sampler
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 log = logging.getLogger(__name__)
 SLOTS = 2  # frames decoded ahead: enough to hide decoding, few enough for 4K in a small memory
@@ -39,16 +42,21 @@ class VideoFacts:
 class FileSource:
     """The frames of a video; nothing is lost on the way but damaged data.
 
+    Args:
+        path: the file.
+        keep_damaged: pictures that the decoder marks are given too.
+        skip: what is neither due nor needed for what is due is not decoded.
+
     Raises:
         InputError: there is no such file.
         MediaError: it holds no picture that can be decoded.
     """
 
-    def __init__(self, path: Path | str, *, keep_damaged: bool = False) -> None:
+    def __init__(self, path: Path | str, *, keep_damaged: bool = False, skip: bool = True) -> None:
         self.path = Path(path)
         self.name = self.path.name
         self.facts = read_facts(self.path)
-        self._keep_damaged = keep_damaged
+        self._keep_damaged, self._skip = keep_damaged, skip
         self._box = Mailbox(SLOTS)
         self._reader: threading.Thread | None = None
 
@@ -81,12 +89,14 @@ class FileSource:
         converter = Converter()
         cause = "end of file"
         try:
-            for picture, moment in pictures:
+            for picture, moment in pictures.asked(sampler) if self._skip else pictures:
                 if self._box.stopped:
                     cause = "stopped"
                     self._box.count(Counts(1, 0, {"closed": 1}))
                     break
-                if picture.marked and not self._keep_damaged:
+                if picture is None:
+                    self._box.count(Counts(1, 1))
+                elif picture.marked and not self._keep_damaged:
                     if pictures.decoder.marked == 1:
                         log.warning(DAMAGED, self.name, "")
                     self._box.count(Counts(1, 0, {"decode": 1}))
@@ -131,20 +141,54 @@ class Pictures:
         self._failed = 0
 
     def __iter__(self) -> Generator[tuple[Picture, Moment], None, None]:
+        """All of them."""
+        with self._opened() as (container, stream):
+            for packet in container.demux(stream):  # other streams (sound, KLV) are not read
+                for picture in self.decoder.pictures(packet):
+                    yield picture, self._tell(picture.raw.pts, stream)
+
+    def asked(self, sampler: Sampler) -> Generator[Shown, None, None]:
+        """Those that are due, exactly as `__iter__` gives them; others may be None, not decoded.
+
+        A damaged picture that was not decoded is not known to be so, and counts like a whole one.
+        """
+        with self._opened() as (container, stream):
+            skipper = self._skipper(sampler, stream)
+            for packet in container.demux(stream):
+                if packet.size:
+                    yield from skipper.shown(packet)
+            yield from skipper.end()
+
+    def _skipper(self, sampler: Sampler, stream: VideoStream) -> Skipper:
+        context = stream.codec_context
+        reader = access_reader(context) if sampler.every else None
+        return Skipper(
+            self.decoder,
+            lambda: self.decoder.drained(context),
+            lambda pts: self._tell(pts, stream),
+            sampler,
+            reader or (lambda data: None),
+        )
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[InputContainer, VideoStream]]:
         with needs("runtime"):
             import av
         with opened(self._path) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             try:
-                for packet in container.demux(stream):  # other streams (sound, KLV) are not read
-                    for picture in self.decoder.pictures(packet):
-                        by_number = self.number * self._facts.step
-                        yield picture, self._clock.tell(picture.raw.time, by_number)
+                yield container, stream
             except av.FFmpegError:  # from demux: what follows cannot be found
                 self._failed += 1
                 self.torn = True
             self.torn = self.torn or self.end + SLACK < self._facts.seconds
+
+    def _tell(self, pts: int | None, stream: VideoStream) -> Moment:
+        stamp, base = None, stream.time_base
+        if pts is not None and base is not None:
+            stamp = float(pts) * base.numerator / base.denominator
+        return self._clock.tell(stamp, self.number * self._facts.step)
 
     @property
     def number(self) -> int:

@@ -21,17 +21,17 @@ class Sampler:
 
     def __init__(self, every: float) -> None:
         check_every(every)
-        self._every = every
+        self.every = every
         self._first = math.nan
         self._slot = -1
 
     def is_due(self, time: float) -> bool:
         """Whether the frame at `time` (media seconds) is wanted; to be asked once per frame."""
-        if self._every == 0:
+        if self.every == 0:
             return True
         if not time >= self._first:  # the first frame, or a source that began anew
             self._first, self._slot = time, -1
-        slot = math.floor((time - self._first + TOLERANCE) / self._every)
+        slot = math.floor((time - self._first + TOLERANCE) / self.every)
         due = slot > self._slot
         self._slot = max(slot, self._slot)
         return due
