@@ -43,7 +43,7 @@ def add_command(
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """--bundle, --device, --threads, --min-score and --without: which model, and how it runs."""
+    """Which model, and how it runs."""
     parser.add_argument("--bundle", type=Path, metavar="PATH", help="default: the packaged model")
     parser.add_argument(
         "--device",
@@ -59,6 +59,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         type=share,
         metavar="S",
         help="leave out boxes with a lower score, 0 to 1; default: what the bundle says",
+    )
+    parser.add_argument(
+        "--remember-mib",
+        type=count,
+        metavar="N",
+        default=256,
+        help="memory for what may be asked about again, and for answers that are written together",
     )
     parser.add_argument(
         "--without",
@@ -79,6 +86,7 @@ def open_model(args: argparse.Namespace) -> Model:
         device=args.device,
         threads=args.threads,
         min_score=args.min_score,
+        remember_mib=args.remember_mib,
         without=args.without,
     )
 

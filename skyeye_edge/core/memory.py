@@ -11,6 +11,9 @@ from skyeye_edge.core.errors import BundleError
 from skyeye_edge.core.gguf_header import read_gguf_header
 
 LARGE_GGUF = 256 * 2**20  # bytes
+REMEMBER_MIB = 256  # that the runtime may remember prompts and images in, unless told otherwise
+_MOST_PROMPTS = 8  # more are never at work at once, so they would only be forgotten later
+_VISUAL_SHARE = 16  # one part of these is for visual tokens, the rest for prompts
 LIBRARIES = 92 * 2**20  # bytes of Python, ONNX Runtime and llama.cpp themselves; docs/full_size.md
 # On a CPU llama.cpp keeps matrices of these types a second time, ordered as its kernels read them.
 # The share was measured with Q4_K_M of LLaMA-2-7B; docs/full_size.md.
@@ -20,9 +23,28 @@ _MEMORY_FACTS = Path("/proc/meminfo")
 _KV_ENTRY_BYTES = 2  # float16, which the runtime keeps unless it is strict
 
 
-def remembered_prompts(gguf_bytes: int) -> int:
-    """How many prompts the runtime keeps in KV memory, each with room for a full context."""
-    return 4 if gguf_bytes < LARGE_GGUF else 1
+def visual_bytes(remember_mib: int) -> int:
+    """Of the memory for what is remembered, the part of encoded images."""
+    return remember_mib * 2**20 // _VISUAL_SHARE
+
+
+def remembered_prompts(
+    bundle: Bundle, language: str, remember_mib: int = REMEMBER_MIB, *, exact: bool = False
+) -> int:
+    """How many prompts are kept in KV memory, each with room for a full context; at least one.
+
+    Args:
+        bundle: the bundle.
+        language: a variant of it.
+        remember_mib: for prompts and encoded images together.
+        exact: keys and values in float32.
+
+    Raises:
+        BundleError: the GGUF's header does not say its sizes.
+    """
+    room = remember_mib * 2**20 - visual_bytes(remember_mib)
+    each = _kv_bytes(bundle, language) * (2 if exact else 1)
+    return max(1, min(_MOST_PROMPTS, room // each))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +72,10 @@ def memory_need(bundle: Bundle, vision: str, language: str) -> MemoryNeed:
     files = bundle.manifest.files
     gguf = bundle.language_file(language)
     language_bytes = files[gguf.name].bytes
-    contexts = remembered_prompts(language_bytes)
     return MemoryNeed(
         vision=vision_bytes(bundle, vision),
         language=language_bytes,
-        kv=contexts * bundle.spec.context * _kv_bytes_per_token(bundle, language),
+        kv=remembered_prompts(bundle, language) * _kv_bytes(bundle, language),
         repacked=round(REPACKED_SHARE * language_bytes) if _is_repacked(bundle, language) else 0,
     )
 
@@ -70,8 +91,8 @@ def vision_bytes(bundle: Bundle, variant: str) -> int:
     return sum(e.bytes for name, e in bundle.manifest.files.items() if name.startswith(first))
 
 
-def _kv_bytes_per_token(bundle: Bundle, language: str) -> int:
-    """One key and one value per layer and KV head."""
+def _kv_bytes(bundle: Bundle, language: str) -> int:
+    """Of a full context: one key and one value per position, layer and KV head, in float16."""
     gguf = bundle.language_file(language)
     values = read_gguf_header(gguf).values
     try:
@@ -82,7 +103,7 @@ def _kv_bytes_per_token(bundle: Bundle, language: str) -> int:
         head_width = int(values.get("llama.attention.key_length", width // heads))
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise BundleError(f"{gguf}: its header lacks a size ({error}); export it again") from error
-    return 2 * layers * kv_heads * head_width * _KV_ENTRY_BYTES
+    return 2 * layers * kv_heads * head_width * _KV_ENTRY_BYTES * bundle.spec.context
 
 
 def free_memory() -> int:

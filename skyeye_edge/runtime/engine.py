@@ -40,6 +40,7 @@ class Engine:
         spec: what the bundle says of both.
         vision_sha256: of the encoder's file; part of the keys of what is remembered.
         overlap: encode while language answers; False: one question after the other.
+        remember_bytes: of visual tokens that are kept in case they are asked about again.
     """
 
     def __init__(
@@ -50,10 +51,13 @@ class Engine:
         vision_sha256: str,
         *,
         overlap: bool = True,
+        remember_bytes: int = 0,
     ) -> None:
         self._waiting: FairQueue[Job] = FairQueue(WAITING)
         encoded: Queue[Job | None] = Queue(AHEAD)
-        self._vision = VisionStage(vision, spec.vision, vision_sha256, self._waiting, encoded)
+        self._vision = VisionStage(
+            vision, spec.vision, vision_sha256, self._waiting, encoded, remember_bytes
+        )
         self._language = LanguageStage(language, spec, encoded)
         self._vision.one_by_one = not overlap
         self._lock = threading.Lock()  # nothing is queued behind the end

@@ -27,7 +27,13 @@ from skyeye_edge.core.errors import BackendError, InputError
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.images import ImageLike, as_frame, as_frames
 from skyeye_edge.core.install import pip
-from skyeye_edge.core.memory import LARGE_GGUF, remembered_prompts, vision_bytes
+from skyeye_edge.core.memory import (
+    LARGE_GGUF,
+    REMEMBER_MIB,
+    remembered_prompts,
+    vision_bytes,
+    visual_bytes,
+)
 from skyeye_edge.core.preprocess import VisualTokens
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.core.results import (
@@ -90,6 +96,7 @@ def load(
     threads: int | None = None,
     strict: bool = False,
     min_score: float | None = None,
+    remember_mib: int = REMEMBER_MIB,
     without: Collection[FastPath] = (),
 ) -> Model:
     """Open a model.
@@ -105,6 +112,8 @@ def load(
             language model and KV memory, one thread, CPU. Slower.
         min_score: a box with a lower score is not returned; where none is left, the outcome is
             "uncertain". None is what the bundle states, which is 0 where it states nothing.
+        remember_mib: memory for what may be asked about again: encoded images, and the beginnings
+            of prompts, of which as many can be answered at once as fit.
         without: fast paths that are switched off; none of them changes an answer. "overlap": a
             frame is encoded while the one before is answered. "batch": several answers are
             written at once. "drafts": how an answer goes on is guessed from earlier ones, and what
@@ -124,6 +133,7 @@ def load(
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device {device!r} is not known; known are auto, cpu and cuda")
     check_min_score(min_score)
+    check_whole(remember_mib, "remember_mib", 1)
     switched_off = frozenset(as_tuple(without, "without", '["batch"]'))
     if unknown := switched_off - set(get_args(FastPath)):
         raise InputError(
@@ -131,7 +141,8 @@ def load(
         )
     folder = None if bundle is None else as_path(bundle, "bundle").absolute()
     return Model(
-        folder, Options(device, vision, language, threads, strict, min_score, switched_off)
+        folder,
+        Options(device, vision, language, threads, strict, min_score, remember_mib, switched_off),
     )
 
 
@@ -145,6 +156,7 @@ class Options:
     threads: int | None = None
     strict: bool = False
     min_score: float | None = None
+    remember_mib: int = REMEMBER_MIB
     without: frozenset[FastPath] = frozenset()
 
 
@@ -180,6 +192,7 @@ class Model:
             self.spec,
             vision_entry.sha256,
             overlap="overlap" not in options.without,
+            remember_bytes=visual_bytes(options.remember_mib),
         )
         # A model that nobody closed is closed when it is collected, or at the end of the program.
         self._finish = weakref.finalize(self, self._engine.close)
@@ -499,17 +512,17 @@ def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel
     size_bytes = path.stat().st_size
     context = ContextOptions(
         length=bundle.spec.context,
-        sequences=remembered_prompts(size_bytes),
+        sequences=remembered_prompts(bundle, name, options.remember_mib, exact=options.strict),
         threads=_threads(options, size_bytes, LARGE_GGUF),
         exact=options.strict,
     )
-    alone = options.strict or "batch" in options.without
+    off = options.without | ({"batch", "drafts"} if options.strict else set())
     return LanguageModel(
         path,
         context,
         gpu=gpu,
-        batch=not alone,
-        drafts=not options.strict and "drafts" not in options.without,
+        batch="batch" not in off,
+        drafts="drafts" not in off,
     )
 
 

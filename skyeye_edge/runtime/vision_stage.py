@@ -19,11 +19,12 @@ from skyeye_edge.runtime.language import EncodedImage
 from skyeye_edge.runtime.question import Job
 from skyeye_edge.runtime.vision.encoder import VisionEncoder
 
-KEPT_BYTES = 16 * 2**20  # of visual tokens: chats and stills ask again, video never does
-
 
 class VisionStage:
-    """Takes jobs whose turn it is, and hands them on with their images encoded."""
+    """Takes jobs whose turn it is, and hands them on with their images encoded.
+
+    What was encoded last is remembered: chats and stills ask again, video never does.
+    """
 
     def __init__(
         self,
@@ -32,13 +33,14 @@ class VisionStage:
         sha256: str,
         waiting: FairQueue[Job],
         encoded: Queue[Job | None],
+        remember_bytes: int,
     ) -> None:
         self.one_by_one = False  # wait until a job is answered before the next one
         self.closing = False  # refuse what waits
         self._encoder, self._spec, self._salt = encoder, spec, sha256.encode()[:64]
         self._waiting, self._encoded = waiting, encoded
         self._kept: OrderedDict[bytes, EncodedImage] = OrderedDict()
-        self._kept_bytes = 0
+        self._kept_bytes, self._most_bytes = 0, remember_bytes
 
     def run(self) -> None:
         """Work until the queue is closed and empty; then `None` is handed on."""
@@ -118,6 +120,6 @@ class VisionStage:
     def _keep(self, key: bytes, image: EncodedImage) -> None:
         self._kept[key] = image
         self._kept_bytes += image.tokens.nbytes
-        while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
+        while self._kept_bytes > self._most_bytes and len(self._kept) > 1:
             _, oldest = self._kept.popitem(last=False)
             self._kept_bytes -= oldest.tokens.nbytes

@@ -52,7 +52,7 @@ def vision(bundle: Bundle) -> CountingVision:
 def engine(bundle: Bundle, vision: CountingVision) -> Iterator[Engine]:
     options = ContextOptions(length=bundle.spec.context)
     language = LanguageModel(bundle.language_file("auto"), options)
-    opened = Engine(vision, language, bundle.spec, "hash of the vision file")
+    opened = Engine(vision, language, bundle.spec, "hash of the vision file", remember_bytes=2**20)
     yield opened
     opened.close()
 

@@ -64,8 +64,8 @@ def test_memory_is_both_models_and_full_contexts_of_keys_and_values(
 ) -> None:
     need = memory_need(make_bundle(**SIZES), "fp32", "Q8_0")
 
-    # 4 prompts: keys and values of 4 layers x 2 heads x 64 entries of 2 bytes, for 2048 positions
-    assert need == MemoryNeed(vision=1000, language=5000, kv=4 * 2 * 4 * 2 * 64 * 2 * 2048)
+    # 8 prompts: keys and values of 4 layers x 2 heads x 64 entries of 2 bytes, for 2048 positions
+    assert need == MemoryNeed(vision=1000, language=5000, kv=8 * 2 * 4 * 2 * 64 * 2 * 2048)
     assert need.total == 1000 + 5000 + need.kv + LIBRARIES
 
 
@@ -76,8 +76,13 @@ def test_four_bit_matrices_are_kept_a_second_time(make_bundle: MakeBundle) -> No
     assert need.total == 1000 + 5000 + need.kv + need.repacked + LIBRARIES
 
 
-def test_a_large_model_keeps_one_prompt_only() -> None:
-    assert [remembered_prompts(size) for size in (5_000_000, 4_000_000_000)] == [4, 1]
+def test_as_many_prompts_are_kept_as_fit_and_at_least_one(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle(**SIZES)  # 4 MiB each, of which 15 in 16 are for prompts
+
+    kept = [remembered_prompts(bundle, "Q8_0", mib) for mib in (256, 32, 13, 1)]
+    exact = remembered_prompts(bundle, "Q8_0", 32, exact=True)
+
+    assert (kept, exact) == ([8, 7, 3, 1], 3)
 
 
 def test_without_grouped_heads_every_head_is_kept(make_bundle: MakeBundle) -> None:
