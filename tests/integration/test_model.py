@@ -498,3 +498,45 @@ def test_every_fast_path_can_be_switched_off(tiny_bundle: Path) -> None:
         sky.load(tiny_bundle, without=("overlap", "batch", "drafts")) as plain,
     ):
         assert fast.run(image, tasks) == plain.run(image, tasks)
+
+
+def test_two_models_in_one_process_answer_at_once_as_each_alone(tiny_bundle: Path) -> None:
+    random = np.random.default_rng(1)
+    images = [random.integers(0, 256, (64, 96, 3), np.uint8) for _ in range(6)]
+    tasks = (sky.Caption(), sky.Ground("a boat"))
+    with sky.load(tiny_bundle) as alone:
+        expected = [alone.run(image, tasks) for image in images]
+    with sky.load(tiny_bundle) as first, sky.load(tiny_bundle) as second:
+        with ThreadPoolExecutor(2) as pool:
+            both = [
+                pool.submit(lambda model: [model.run(image, tasks) for image in images], model)
+                for model in (first, second)
+            ]
+        assert [future.result() for future in both] == [expected, expected]
+
+
+def test_while_a_stream_runs_32_threads_get_their_turns(tiny_bundle: Path, demo_clip: Path) -> None:
+    image = np.random.default_rng(2).integers(0, 256, (64, 96, 3), np.uint8)
+    together = threading.Barrier(32)
+    turns: list[int] = []  # the thread of each answer, in order
+
+    def ask(number: int) -> None:
+        together.wait()
+        for _ in range(4):
+            model.ask(image, f"question {number}?", max_tokens=3)
+            turns.append(number)
+
+    with (
+        sky.load(tiny_bundle) as model,
+        model.stream(demo_clip, [sky.Caption(), sky.Ground("a boat")], every=0) as events,
+    ):
+        next(events)
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(32)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            assert isinstance(next(events), sky.AnswerEvent)
+
+    assert sorted(turns) == sorted(list(range(32)) * 4)
+    all_had_one = max(turns.index(number) for number in range(32))
+    assert max(turns[:all_had_one].count(number) for number in range(32)) <= 3
