@@ -51,8 +51,10 @@ from skyeye_edge.core.tasks import (
     Task as Task,
 )
 from skyeye_edge.runtime import (
+    Answer as Answer,
     Model as Model,
     Push as Push,
+    Question as Question,
     load as load,
     to_detections as to_detections,
 )

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from skyeye_edge.runtime.stream import Stream
 
 _HOMES = {
-    "Answer": "engine",
+    "Answer": "question",
     "Chat": "chat",
     "FileSource": "sources.file",
     "Model": "model",
     "Push": "sources.push",
-    "Question": "engine",
+    "Question": "question",
     "Stream": "stream",
     "load": "model",
     "quantise_gguf": "libllama",

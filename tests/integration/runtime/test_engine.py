@@ -294,3 +294,29 @@ def kept(answer: Answer) -> list[bytes]:
     """Every logit of every reply."""
     rows = [row for reply in answer.replies for row in reply.logits or ()]
     return [row.tobytes() for row in rows if row is not None]
+
+
+def test_an_encoder_that_takes_several_images_gets_those_that_wait(bundle: Bundle) -> None:
+    class BatchingVision(CountingVision):
+        calls = 0
+
+        def encode(self, pixels: Pixels) -> VisualTokens:
+            self.calls += 1
+            return super().encode(pixels)
+
+    vision = BatchingVision(bundle.vision_file("auto"), bundle.spec.vision)
+    vision.max_batch = 4
+    vision.may_go_on = threading.Event()
+    language = LanguageModel(bundle.language_file("auto"), ContextOptions(bundle.spec.context))
+    engine = Engine(vision, language, bundle.spec, "hash")
+
+    asked = [
+        engine.submit(Question((frame(seed),), (Caption(),), max_tokens=2)) for seed in range(9)
+    ]
+    vision.may_go_on.set()
+    answers = [answer.result() for answer in asked]
+    engine.close()
+
+    assert all(answer.results for answer in answers)
+    assert vision.images == 9
+    assert vision.calls <= 1 + 2 + 1  # the first alone, if it was quick; four at once; what is left
