@@ -260,9 +260,9 @@ class LanguageModel:
                 each.generate += seconds
                 self._retire_complete(each)
 
-    def give_up(self, generation: Generation) -> None:
-        """End a reply that nobody waits for."""
-        self.cache.give_back(generation.live, whole=True)
+    def give_up(self, generation: Generation, *, in_doubt: bool = False) -> None:
+        """End a reply that nobody waits for; `in_doubt`: a call of llama.cpp did not end."""
+        self.cache.give_back(generation.live, whole=not in_doubt)
 
     def _fail(self, generation: Generation, error: SkyEyeError) -> None:
         generation.reply = Reply.failed(error)

@@ -36,7 +36,7 @@ class LanguageStage:
             if time.monotonic() > self.end_by:
                 self._refuse()
             self._drop_unwanted()
-            self._language.step([each for *_, each in self._at_work if each.reply is None])
+            self._step()
             self._retire()
         self._language.close()
 
@@ -90,6 +90,17 @@ class LanguageStage:
             if job.done.done() and generation.reply is None:
                 self._language.give_up(generation)
         self._at_work = [each for each in self._at_work if not each[0].done.done()]
+
+    def _step(self) -> None:
+        unfinished = [each for *_, each in self._at_work if each.reply is None]
+        try:
+            self._language.step(unfinished)
+        except BaseException as error:  # handed over: the thread must outlive any question
+            for job, _, generation in self._at_work:
+                job.fail(error)
+                if generation.reply is None:
+                    self._language.give_up(generation, in_doubt=True)
+            self._at_work = []
 
     def _retire(self) -> None:
         ready = [each for each in self._at_work if each[2].reply is not None]

@@ -66,8 +66,11 @@ class VisionStage:
         try:
             self._encode(wanted)
         except BaseException as error:  # handed over: the thread must outlive any question
-            for job in wanted:
-                job.fail(error)
+            if len(wanted) == 1:
+                wanted[0].fail(error)
+            else:  # whose fault it is shows alone
+                for job in wanted:
+                    self._handle([job])
             return
         for job in wanted:
             if job.question is None:

@@ -6,7 +6,7 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from skyeye_edge.core.bundle import Bundle, open_bundle
-from skyeye_edge.core.errors import BusyError, ClosedError, InputError, LateError
+from skyeye_edge.core.errors import BackendError, BusyError, ClosedError, InputError, LateError
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.preprocess import Pixels, VisualTokens
 from skyeye_edge.core.tasks import Ask, Caption, Detect, Ground, Identify, Task
 from skyeye_edge.runtime.engine import AHEAD, WAITING, Engine
-from skyeye_edge.runtime.language import LanguageModel
+from skyeye_edge.runtime.language import Generation, LanguageModel
 from skyeye_edge.runtime.libllama import ContextOptions
 from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.vision.onnx import OnnxVision
@@ -320,3 +320,51 @@ def test_an_encoder_that_takes_several_images_gets_those_that_wait(bundle: Bundl
     assert all(answer.results for answer in answers)
     assert vision.images == 9
     assert vision.calls <= 1 + 2 + 1  # the first alone, if it was quick; four at once; what is left
+
+
+def test_one_image_that_cannot_be_encoded_does_not_fail_those_beside_it(bundle: Bundle) -> None:
+    class PickyVision(CountingVision):
+        def encode(self, pixels: Pixels) -> VisualTokens:
+            tokens = super().encode(pixels)
+            tokens[np.ptp(pixels, axis=(2, 3)).max(axis=1) == 0] = np.nan  # of flat pictures
+            return tokens
+
+    vision = PickyVision(bundle.vision_file("auto"), bundle.spec.vision)
+    vision.max_batch = 4
+    vision.may_go_on = threading.Event()
+    language = LanguageModel(bundle.language_file("auto"), ContextOptions(bundle.spec.context))
+    engine = Engine(vision, language, bundle.spec, "hash")
+    pictures = [frame(0), frame(1), Frame(np.zeros((64, 96, 3), np.uint8)), frame(2)]
+
+    asked = [engine.submit(Question((each,), (Caption(),), max_tokens=2)) for each in pictures]
+    vision.may_go_on.set()
+    failures = [answer.exception() for answer in asked]
+    engine.close()
+
+    assert [type(failure) for failure in failures] == [
+        type(None), type(None), BackendError, type(None)
+    ]  # fmt: skip
+
+
+def test_a_mistake_of_ours_fails_what_is_at_work_and_nothing_after_it(
+    bundle: Bundle, vision: CountingVision
+) -> None:
+    class Stumbling(LanguageModel):
+        stumbles = 1
+
+        def step(self, generations: Sequence[Generation]) -> None:
+            if generations and self.stumbles:
+                self.stumbles -= 1
+                raise ZeroDivisionError
+            super().step(generations)
+
+    language = Stumbling(bundle.language_file("auto"), ContextOptions(bundle.spec.context))
+    engine = Engine(vision, language, bundle.spec, "hash")
+    question = Question((frame(),), (Caption(),), max_tokens=5)
+
+    with pytest.raises(ZeroDivisionError):
+        engine.answer([question])
+
+    assert engine.answer([question])[0].results
+    engine.close()
+    assert language.cache.free == ContextOptions(1).sequences
