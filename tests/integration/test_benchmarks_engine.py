@@ -46,3 +46,26 @@ def test_a_peer_that_is_not_there_is_named_with_what_makes_it(repo: Path, tmp_pa
     assert done.returncode == 2
     assert "run build_tools/bench_env.py" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_calls_of_both_libraries_are_counted_and_timed(repo: Path) -> None:
+    figures = run(repo, "overhead", "--quick")
+
+    assert figures["as shipped"]["encode_calls"] == 1
+    assert figures["in turn"]["decode_calls"] >= 5
+    assert 0 < figures["in_turn"] < 1  # a part of the whole
+
+
+def test_drafts_are_compared_with_none_answer_by_answer(repo: Path) -> None:
+    figures = run(repo, "drafts", "--quick")
+
+    calls = figures["decode_calls_per_frame"]
+    assert figures["different"] == 0
+    assert 0 < calls["with"] <= calls["without"]
+
+
+def test_streams_side_by_side_are_counted_apart(repo: Path) -> None:
+    figures = run(repo, "streams", "--quick")
+
+    assert set(figures["streams"]) == {"1", "2"}
+    assert all(0 < each["p50_age_ms"] <= each["p95_age_ms"] for each in figures["streams"].values())
