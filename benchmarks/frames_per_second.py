@@ -1,72 +1,118 @@
 """A caption and one grounding about every frame of a video, on two cores, and flat memory.
 
-    python benchmarks/frames_per_second.py VIDEO [--frames 5000] [--bundle PATH]
+    python benchmarks/frames_per_second.py VIDEO [--frames 5000] [--against REVISION]
 
-What limits the figure: the steps of one frame follow each other, because every token waits for the
-one before it. A frame costs one shrinking (Pillow, grows with the pixels of the video), one
-encoding, two prompts and some thirty tokens; only the decoding of the video runs beside them, on
-the second core. So frames per second are at most 1000 / (preprocess + encode + prefill + generate)
-in milliseconds, the row `bound` of the table; what is missing to it is waiting and Python.
+The video is looped until enough frames were answered. A frame costs one shrinking (Pillow, grows
+with the pixels of the video), one encoding, two prompts and some thirty tokens. Decoding the video
+and encoding go on beside the answers, so the rate is bound by the slower of the two cores. It may
+exceed 1000 / (preprocess + encode + prefill + generate), the row `fps_in_turn`, which is what one
+step after the other would make of the same milliseconds. `ratio` is the rate divided by that.
 
-The video is looped until enough frames were answered. The second table interleaves two ways to ask
-the same two questions: with the shared beginning of their prompts computed once (what the runtime
-does), and with everything computed again for each.
+With `--against`, the package of an older revision of this checkout answers the same video with the
+same bundle and the same libraries, in turns of a hundred frames; then `ratio` is the median of
+(our rate / its rate).
+
+The last table interleaves two ways to ask the same two questions: with the shared beginning of
+their prompts computed once (what the runtime does), and with everything computed again for each.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import skyeye_edge as sky
+from measure import (
+    CORES,
+    REPO,
+    Contestant,
+    closing_all,
+    frames_of,
+    median_ratio,
+    report,
+    resident_mib,
+    use_cores,
+)
 from skyeye_edge.core.automaton import task_automaton
 from skyeye_edge.core.events import AnswerEvent
 from skyeye_edge.core.prompt import build_prompt
 from skyeye_edge.core.tasks import max_tokens
-from skyeye_edge.runtime import FileSource, versions
 from skyeye_edge.runtime.language import EncodedImage, LanguageModel, Request
 from skyeye_edge.runtime.libllama import ContextOptions
 
 TASKS: tuple[sky.Task, ...] = (sky.Caption(), sky.Ground("the car"))
-CORES = 2
 WARM_UP, EARLY = 50, 500  # frames; memory is compared from EARLY on
 BLOCK = 250  # frames of one measurement of the rate
+TURN = 100  # frames of one turn against another revision
+CONTESTANT = Path(__file__).resolve().parent / "contestants" / "stream.py"
 STEPS = ("preprocess", "encode", "prefill", "generate")
 
 
 def main() -> int:
     """Run the benchmark; the last line of stdout is one JSON object."""
-    parser = argparse.ArgumentParser(description="frames per second and memory over a video")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("video", type=Path)
     parser.add_argument("--frames", type=int, default=5000, help="default: 5000")
     parser.add_argument("--bundle", type=Path, help="default: the packaged model")
+    parser.add_argument("--against", metavar="REVISION", help="of git: compare with its package")
+    parser.add_argument("--turns", type=int, default=10, help="of each revision; default: 10")
+    parser.add_argument("--turn", type=int, default=TURN, help="frames of a turn; default: 100")
     args = parser.parse_args()
     use_cores(CORES)
     try:
+        if not args.video.is_file():
+            raise sky.MediaError(f"{args.video}: there is no such file")
+        compared = measure_against(args) if args.against else {}
         with sky.load(args.bundle) as model:
             model.warm_up()
             stream = measure_stream(model, args.video, args.frames)
-        prefix = measure_prefix(args.bundle, args.video)
+        prefix = measure_prefix(args.bundle, args.video, min(40, args.frames))
     except sky.SkyEyeError as error:
         print(f"frames_per_second: {error}", file=sys.stderr)
         return error.exit_code
-    machine = {"cpu": cpu_model(), "cores": len(os.sched_getaffinity(0))}
-    print_tables(stream, prefix)
-    figures = {**stream, **prefix, "machine": machine, "versions": versions()}
-    print(json.dumps({"benchmark": "frames_per_second", "video": args.video.name, **figures}))
+    figures = {"video": args.video.name, **stream, **prefix, **compared}
+    report("frames_per_second", figures)
     return 0
 
 
-def use_cores(wanted: int) -> None:
-    """Leave this process the first cores only, so that figures of larger machines compare."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:wanted])
+def measure_against(args: argparse.Namespace) -> dict[str, object]:
+    """The rates of this and of another revision, in turns, the first turn not counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        unpack(args.against, Path(folder))
+        command = [sys.executable, CONTESTANT, args.video.absolute()]
+        # the same weights for both: those of this checkout, unless others are named
+        command += [args.bundle or sky.open_bundle().root]
+        roots = {"ours": str(REPO), args.against: folder}
+        started = (Contestant(name, command, PYTHONPATH=root) for name, root in roots.items())
+        rates: dict[str, list[float]] = {name: [] for name in roots}
+        with closing_all(started) as contestants:
+            for turn in range(args.turns + 1):
+                for each in contestants:
+                    rate = args.turn / each.ask(frames=args.turn)["seconds"]
+                    print(f"turn {turn} {each.name:10}{rate:8.1f} frames/s", file=sys.stderr)
+                    rates[each.name] += [rate] if turn else []
+    return {
+        "ratio": median_ratio(rates["ours"], rates[args.against]),
+        "fps_against": {name: statistics.median(each) for name, each in rates.items()},
+    }
+
+
+def unpack(revision: str, folder: Path) -> None:
+    """The package as it was at a revision."""
+    archive = subprocess.run(
+        ["git", "-C", REPO, "archive", revision, "skyeye_edge"], capture_output=True, check=False
+    )
+    if archive.returncode:
+        raise sky.InputError(f"--against {revision}: {archive.stderr.decode().strip()}")
+    subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
 
 
 def measure_stream(model: sky.Model, video: Path, frames: int) -> dict[str, object]:
@@ -100,7 +146,8 @@ def measure_stream(model: sky.Model, video: Path, frames: int) -> dict[str, obje
         "fps_median": round(statistics.median(blocks), 2) if blocks else None,
         "fps_worst": round(min(blocks), 2) if blocks else None,
         "step_ms": {step: round(value / frames, 2) for step, value in spent.items()},
-        "fps_bound": round(frames * 1000 / sum(spent.values()), 2),
+        "fps_in_turn": round(frames * 1000 / sum(spent.values()), 2),
+        "ratio": sum(spent.values()) / 1000 / seconds,
         "rss_mib_500": round(early, 1),
         f"rss_mib_{frames}": round(memory[frames], 1),
         "rss_growth_mib": round(memory[frames] - early, 1),
@@ -124,7 +171,7 @@ def looped(model: sky.Model, video: Path, frames: int) -> Iterator[AnswerEvent]:
             raise sky.MediaError(f"{video}: holds no frame")
 
 
-def measure_prefix(bundle: Path | None, video: Path, frames: int = 40) -> dict[str, object]:
+def measure_prefix(bundle: Path | None, video: Path, frames: int) -> dict[str, object]:
     """Milliseconds for both questions about a frame: beginning shared, and computed again."""
     opened = sky.open_bundle(bundle)
     variant = opened.manifest.language_variant()
@@ -133,10 +180,7 @@ def measure_prefix(bundle: Path | None, video: Path, frames: int = 40) -> dict[s
     times: dict[str, list[float]] = {"shared": [], "again": []}
     prefills: dict[str, list[float]] = {"shared": [], "again": []}
     with sky.load(bundle) as model:
-        source = FileSource(video)
-        pictures = [item for item in source.items(every=0) if isinstance(item, sky.Frame)][:frames]
-        source.close()
-        for number, frame in enumerate(pictures):
+        for number, frame in enumerate(frames_of(video, frames, least=1)):
             tokens = model.encode(frame)
             for way, ms in times.items():
                 # an image of another key is another image: nothing of it is known
@@ -176,27 +220,6 @@ def request(
         automaton=task_automaton(task, language.vocabulary, bundle.spec),
         max_tokens=max_tokens(task),
     )
-
-
-def resident_mib() -> float:
-    """Resident memory of this process."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def cpu_model() -> str:
-    """What the processor calls itself."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def print_tables(stream: dict[str, object], prefix: dict[str, object]) -> None:
-    """Both measurements for people."""
-    for title, rows in (("caption + ground on every frame", stream), ("shared beginning", prefix)):
-        print(title)
-        for name, value in rows.items():
-            print(f"  {name:22} {value}")
 
 
 if __name__ == "__main__":

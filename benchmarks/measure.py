@@ -46,8 +46,10 @@ def cpu_model() -> str:
     return names[0] if names else platform.machine()
 
 
-def frames_of(video: Path, number: int, *, step: int = 1) -> list[sky.Frame]:
-    """Pictures of a video, every `step`th one, from the start.
+def frames_of(
+    video: Path, number: int, *, step: int = 1, least: int | None = None
+) -> list[sky.Frame]:
+    """Pictures of a video, every `step`th one, from the start; `least` of them, or all.
 
     Raises:
         SkyEyeError: it cannot be read, or is too short.
@@ -58,8 +60,8 @@ def frames_of(video: Path, number: int, *, step: int = 1) -> list[sky.Frame]:
         found = list(islice(pictures, 0, number * step, step))
     finally:
         source.close()
-    if len(found) < number:
-        raise sky.InputError(f"{video}: {len(found)} pictures, and {number} are needed")
+    if len(found) < (number if least is None else least):
+        raise sky.InputError(f"{video}: {len(found)} pictures are too few")
     return found
 
 

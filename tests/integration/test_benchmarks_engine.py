@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 
 def run(repo: Path, name: str, *arguments: str) -> dict[str, Any]:
     """The last line of a benchmark on the packaged model."""
@@ -69,3 +71,23 @@ def test_streams_side_by_side_are_counted_apart(repo: Path) -> None:
 
     assert set(figures["streams"]) == {"1", "2"}
     assert all(0 < each["p50_age_ms"] <= each["p95_age_ms"] for each in figures["streams"].values())
+
+
+def test_the_frame_rate_is_set_against_that_of_an_older_revision(
+    repo: Path, demo_clip: Path
+) -> None:
+    if subprocess.run(["git", "-C", repo, "rev-parse", "HEAD"], capture_output=True).returncode:
+        pytest.skip("not a checkout of git")
+    small = ["--frames", "4", "--turns", "1", "--turn", "2"]
+
+    figures = run(repo, "frames_per_second", str(demo_clip), *small, "--against", "HEAD")
+
+    assert set(figures["fps_against"]) == {"ours", "HEAD"}
+
+
+def test_products_of_matrices_and_the_memory_bound_both_halves(repo: Path) -> None:
+    figures = run(repo, "roofline", "--quick")
+
+    assert figures["encode"]["products"] > 0
+    assert figures["decode"]["weights_mib"] > 1
+    assert figures["encode"]["gflop"] > 0
