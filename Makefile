@@ -4,7 +4,8 @@
 # make lint types imports single checks
 # make wheels DIR=wheels  collect what an offline machine needs
 # make train-tiny DATA=D  train the packaged model again (docs/train.md; SHARE=0.1: a tenth)
-# make bench VIDEO=FILE   frames per second of caption and grounding
+# make bench              every benchmark, against what others do; results in out/bench/
+# make bench-env          compile and install what they compare with (.venv-bench)
 # make docs               write the generated part of docs/ again
 # make clean              remove the environment and what the checks left
 # Set-up happens once; it is done again when setup.py, constraints.txt or build_tools/setup_env.py
@@ -12,7 +13,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 DIR    ?= wheels
-VIDEO  ?= skyeye_edge/assets/demo.mp4
+BENCH_VENV ?= .venv-bench
+BENCH_OUT ?= out/bench
+BENCH_ARGS ?=
 WORK   ?= runs/skyeye-tiny
 SHARE  ?= 1
 WORKERS ?= auto
@@ -23,7 +26,7 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile
 SETUP  := $(PYTHON) build_tools/setup_env.py --venv $(VENV)
 
-.PHONY: help demo test test-all lint types imports wheels train-tiny bench docs clean \
+.PHONY: help demo test test-all lint types imports wheels train-tiny bench bench-env docs clean \
         setup-runtime setup-dev test-packages python
 
 help:
@@ -71,8 +74,12 @@ train-tiny: setup-dev
 	@$(BIN)/skyeye-edge merge $(WORK)/lora -o $(WORK)/checkpoint
 	@$(BIN)/skyeye-edge export $(WORK)/checkpoint -o $(WORK)/bundle --replace
 
-bench: setup-runtime
-	@$(BIN)/python benchmarks/frames_per_second.py $(VIDEO)
+bench-env: python
+	@$(PYTHON) build_tools/bench_env.py --venv $(BENCH_VENV)
+
+bench: setup-dev bench-env
+	@$(BIN)/python benchmarks/run_all.py -o $(BENCH_OUT) --bench-env $(abspath $(BENCH_VENV)) $(BENCH_ARGS)
+	@$(BIN)/python benchmarks/tables.py $(BENCH_OUT)
 
 docs: setup-dev
 	@$(BIN)/python build_tools/cli_docs.py

@@ -98,7 +98,7 @@ def main() -> int:
     except sky.SkyEyeError as error:
         print(f"frame_tasks: {error}", file=sys.stderr)
         return error.exit_code
-    report("frame_tasks", {"bundle": str(args.bundle or "packaged"), **figures})
+    report("frame_tasks", {"bundle": args.bundle.name if args.bundle else "packaged", **figures})
     return 0
 
 

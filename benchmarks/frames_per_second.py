@@ -69,7 +69,7 @@ def main() -> int:
     use_cores(CORES)
     try:
         if not args.video.is_file():
-            raise sky.MediaError(f"{args.video}: there is no such file")
+            raise sky.InputError(f"{args.video}: there is no such file")
         compared = measure_against(args) if args.against else {}
         with sky.load(args.bundle) as model:
             model.warm_up()

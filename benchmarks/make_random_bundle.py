@@ -129,7 +129,11 @@ def main() -> int:
     parser.add_argument("--gguf", type=Path, help="SmolLM2's GGUF, or a folder that has it below")
     parser.add_argument("--vision", default="int8", help="variants, as of export; default: int8")
     parser.add_argument("--language", help="GGUF type of tinyllama; default: Q4_0")
-    parser.add_argument("--mmproj", type=Path, help="write the vision side for libmtmd there too")
+    parser.add_argument(
+        "--mmproj",
+        type=Path,
+        help="write the vision side for libmtmd there; a bundle that is there already is kept",
+    )
     parser.add_argument("--mmproj-type", choices=MMPROJ_TYPES, default="Q8_0", help="default: Q8_0")
     parser.add_argument("--quick", action="store_true", help="a few thousand weights, to try it")
     args = parser.parse_args()
@@ -138,7 +142,9 @@ def main() -> int:
         shape = replace(shape, language_type=args.language)
     variants = args.vision.split(",")
     try:
-        if shape.language is None:
+        if args.mmproj and args.target.exists():
+            print(f"{args.target}: is there already, kept", file=sys.stderr)
+        elif shape.language is None:
             join_decoder(args.shape, shape, find_decoder(args.gguf), args.target, variants)
         else:
             make_all(args.shape, shape, args.target, variants)
@@ -153,7 +159,7 @@ def main() -> int:
     for name, entry in bundle.manifest.files.items():
         print(f"{entry.bytes / 2**20:9.1f} MiB  {name}")
     facts = {"shape": args.shape, "visual_tokens": bundle.spec.vision.tokens}
-    print(json.dumps({"benchmark": "make_random_bundle", **facts, "bundle": str(args.target)}))
+    print(json.dumps({"benchmark": "make_random_bundle", **facts, "bundle": args.target.name}))
     return 0
 
 

@@ -134,12 +134,17 @@ def report(benchmark: str, figures: Mapping[str, Any]) -> None:
                 print(f"  {part:24} {_short(number)}")
         else:
             print(f"{name:26} {_short(value)}")
+    shared = os.environ.get("SKYEYE_SHARED") or REPO.parent / "shared"
+    words = [
+        word.replace(f"{REPO}/", "").replace(f"{shared}/", "$SKYEYE_SHARED/")
+        for word in sys.argv[1:]
+    ]
     facts = {
         "machine": {"cpu": cpu_model(), "cores": len(os.sched_getaffinity(0))},
         "load": [round(each, 1) for each in os.getloadavg()],
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words]),
     }
     print(json.dumps({"benchmark": benchmark, **_rounded(figures), **facts}))
 

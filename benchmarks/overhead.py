@@ -71,7 +71,7 @@ def main() -> int:
     report(
         "overhead",
         {
-            "bundle": str(args.bundle or "packaged"),
+            "bundle": args.bundle.name if args.bundle else "packaged",
             "ratio": figures["as shipped"]["ratio"],
             "in_turn": figures["in turn"]["ratio"],
             **figures,

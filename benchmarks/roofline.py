@@ -64,7 +64,7 @@ def main() -> int:
     report(
         "roofline",
         {
-            "bundle": str(args.bundle or "packaged"),
+            "bundle": args.bundle.name if args.bundle else "packaged",
             "ratio": min(decode["share"], encode["share"]),
             "decode": decode,
             "encode": encode,

@@ -91,3 +91,23 @@ def test_products_of_matrices_and_the_memory_bound_both_halves(repo: Path) -> No
     assert figures["encode"]["products"] > 0
     assert figures["decode"]["weights_mib"] > 1
     assert figures["encode"]["gflop"] > 0
+
+
+def test_results_of_a_run_become_tables_and_plots(repo: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    marks = "<!-- written by benchmarks/tables.py -->", "<!-- end of what tables.py writes -->"
+    page.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nbehind\n")
+    environment = {**os.environ, "PYTHONPATH": str(repo)}
+    words = ["-o", str(tmp_path), "--quick", "--only", "streams,overhead"]
+    programs = repo / "benchmarks"
+
+    subprocess.run([sys.executable, programs / "run_all.py", *words], check=True, env=environment)
+    tables = [sys.executable, str(programs / "tables.py"), str(tmp_path), "--page", str(page)]
+    subprocess.run(tables, check=True, env=environment)
+
+    text = page.read_text()
+    assert text.startswith("before")
+    assert text.endswith("behind\n")
+    assert "old" not in text.splitlines()
+    assert "`benchmarks/overhead.py --quick`" in text
+    assert (tmp_path / "images" / "streams.svg").is_file()

@@ -1,0 +1,285 @@
+"""Tables and plots of docs/performance.md from the results of run_all.py.
+
+    python benchmarks/tables.py [out/bench] [--page docs/performance.md]
+
+The newest line of each benchmark in `results.jsonl` counts; what was not run is left out. The page
+is written between its two marks, the plots into `images/` beside it. Nothing is measured here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+import matplotlib.pyplot as plt
+
+REPO = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- written by benchmarks/tables.py -->", "<!-- end of what tables.py writes -->"
+Results = Mapping[str, dict[str, Any]]
+# What is said of a benchmark, the key of its figure, and what is to be reached (None: no goal).
+CLAIMS: tuple[tuple[str, str, str, float | None], ...] = (
+    ("frame_tasks_smollm2", "SmolLM2's shape: five tasks a frame against libmtmd", "libmtmd", 3.0),
+    ("frame_tasks_smollm2", "against transformers' `generate`", "generate", 6.0),
+    ("frame_tasks_smollm2", "against llama-server with its prompt cache", "server", None),
+    ("frame_tasks_smollm2", "against asking us one by one", "apart", None),
+    ("frame_tasks_tinyllama", "TinyLlama's shape: against libmtmd", "libmtmd", 3.0),
+    ("frame_tasks_tinyllama", "against transformers' `generate`", "generate", 6.0),
+    ("frame_tasks_tinyllama", "against llama-server with its prompt cache", "server", None),
+    ("frame_tasks", "packaged model: five tasks a frame against one by one", "apart", None),
+    ("frames_per_second", "frames/s against one job after the other", "", 1.5),
+    ("overhead", "packaged model: the libraries' calls as a share of the whole", "", 0.85),
+    ("overhead_smollm2", "SmolLM2's shape: the same", "", 0.95),
+    ("drafts", "calls without drafts / with, demo clip", "", 1.5),
+    ("drafts_car_follow", "calls without drafts / with, real clip", "", 1.5),
+    ("gating", "frames / encodings while hovering", "", None),
+    ("streams", "answers per second, most streams / one", "", None),
+)
+COLOURS = ("#9db4c0", "#5c6b73", "#e09f3e", "#9e2a2b", "#335c67")
+
+
+def main() -> int:
+    """Write the page's part and the plots."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?", default=REPO / "out" / "bench")
+    parser.add_argument("--page", type=Path, default=REPO / "docs" / "performance.md")
+    args = parser.parse_args()
+    source = args.folder / "results.jsonl"
+    if not source.is_file():
+        print(f"tables: {source}: no results; run benchmarks/run_all.py first", file=sys.stderr)
+        return 2
+    results = read(source)
+    before, _, rest = args.page.read_text("utf-8").partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        print(f"tables: {args.page}: lacks {BEGIN!r} or {END!r}", file=sys.stderr)
+        return 2
+    images = args.page.parent / "images"
+    images.mkdir(exist_ok=True)
+    text = "\n\n".join(sections(results, images))
+    args.page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
+    print(f"written: {args.page}")
+    return 0
+
+
+def read(source: Path) -> Results:
+    """The newest line of each name."""
+    lines = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
+    return {line["name"]: line for line in lines}
+
+
+def sections(results: Results, images: Path) -> Iterator[str]:
+    """Everything that can be said of the results that are there."""
+    yield from machine(results)
+    yield claims(results)
+    for name in ("frame_tasks_smollm2", "frame_tasks_tinyllama"):
+        if name in results:
+            yield steps(results[name])
+            yield plot_steps(results[name], images / f"{name}.svg")
+    if "streams" in results:
+        yield streams(results["streams"])
+        yield plot_streams(results["streams"], images / "streams.svg")
+    if "gating" in results:
+        yield gating(results["gating"])
+    if rows := {k: v for k, v in results.items() if k.startswith("roofline")}:
+        yield roofline(rows)
+    if drafts := {k: v for k, v in results.items() if k.startswith("drafts")}:
+        yield drafted(drafts)
+
+
+def machine(results: Results) -> Iterator[str]:
+    """Where and with what it was measured."""
+    newest = max(results.values(), key=lambda each: each["date"])
+    facts, versions = newest["machine"], newest["versions"]
+    programs = ", ".join(f"{name} {versions[name]}" for name in ("onnxruntime", "llama-cpp-python"))
+    load = max(each["load"][0] for each in results.values())
+    yield (
+        f"Measured on {newest['date']}: {facts['cpu']}, {facts['cores']} cores, Python "
+        f"{versions['python']}, {programs}; load at most {load:.1f} during the runs."
+    )
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Markdown."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def claims(results: Results) -> str:
+    """One line for each ratio, with what was to be reached."""
+    rows = []
+    for name, words, key, goal in CLAIMS:
+        found = results.get(name)
+        value = found and (found["ratios"].get(key) if key else found["ratio"])
+        if value and found:
+            command = f"`{found['command'].removeprefix('python ')}`"
+            wanted = "" if goal is None else f"{goal:g}" + ("" if value >= goal else ", missed")
+            rows.append((words, f"{value:.2f}", wanted, command))
+    return table(("what", "ratio", "goal", "command"), rows)
+
+
+def steps(result: Mapping[str, Any]) -> str:
+    """Milliseconds a frame by contestant and step."""
+    frames = result["seconds_per_frame"]
+    rows = [
+        (
+            name,
+            f"{1000 * seconds:.0f}",
+            ", ".join(
+                f"{step.replace('_', ' ')} {ms:.0f}"
+                for step, ms in result["steps_ms_per_frame"][name].items()
+            ),
+            result["contestants"][name],
+        )
+        for name, seconds in frames.items()
+    ]
+    told = (
+        "Milliseconds a frame. Steps of ours overlap and are shared out among the answers written "
+        f"together, so they may add up to more than the whole ({result['frames']} frames, "
+        f"{result['tokens_per_frame']['ours']:.0f} tokens each):"
+    )
+    return f"{told}\n\n{table(('contestant', 'ms', 'steps', 'is'), rows)}"
+
+
+def plot_steps(result: Mapping[str, Any], target: Path) -> str:
+    """Bars of the time a frame takes, by contestant."""
+    seconds = result["seconds_per_frame"]
+    figure, axes = _figure(0.5 + 0.45 * len(seconds))
+    names = list(seconds)[::-1]
+    axes.barh(names, [seconds[each] for each in names], color=COLOURS[-1])
+    for row, name in enumerate(names):
+        axes.text(seconds[name], row, f" {seconds[name]:.2f} s", va="center")
+    axes.set_xlabel("seconds for five tasks about one new frame")
+    return _save(figure, target, "Seconds a frame by contestant")
+
+
+def streams(result: Mapping[str, Any]) -> str:
+    """A row for each number of streams."""
+    head = ("streams", "answers/s in all", "median age", "p95 age", "fairness", "MiB per stream")
+    rows = [
+        (
+            count,
+            f"{each['answers_per_second']:.1f}",
+            f"{each['p50_age_ms']:.0f} ms",
+            f"{each['p95_age_ms']:.0f} ms",
+            each["fairness"],
+            f"{each['mib_per_stream']:.1f}",
+        )
+        for count, each in result["streams"].items()
+    ]
+    return f"Live sources of {result['rate']:g} pictures a second each:\n\n{table(head, rows)}"
+
+
+def plot_streams(result: Mapping[str, Any], target: Path) -> str:
+    """Answers per second and ages by the number of streams."""
+    rows = result["streams"]
+    figure, axes = _figure(2.6)
+    axes.plot(list(rows), [e["answers_per_second"] for e in rows.values()], "o-", color=COLOURS[-1])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("streams")
+    axes.set_ylabel("answers/s in all")
+    ages = axes.twinx()
+    ages.plot(list(rows), [e["p95_age_ms"] for e in rows.values()], "s--", color=COLOURS[3])
+    ages.set_ylim(bottom=0)
+    ages.set_ylabel("p95 age, ms (dashed)")
+    ages.spines["top"].set_visible(False)
+    return _save(figure, target, "Answers per second and age by the number of streams")
+
+
+def gating(result: Mapping[str, Any]) -> str:
+    """A row for each clip."""
+    head = ("clip", "saved", "worst age", "missed", "late at most", "stale", "flicker", "judging")
+    rows = [
+        (
+            name,
+            f"{100 * each['saved']:.0f} %",
+            f"{each['worst_age']:.1f} s",
+            each.get("missed", ""),
+            f"{each['late']:.1f} s" if "late" in each else "",
+            f"{100 * each['stale']:.1f} %" if "stale" in each else "",
+            f"{100 * each['flicker']:.1f} %" if "flicker" in each else "",
+            f"{each['gate_ms']:.1f} ms",
+        )
+        for name, each in result.items()
+        if isinstance(each, dict) and "saved" in each
+    ]
+    return (
+        "The gate: encodings saved, age of carried answers, patches of 5 % of the width that were "
+        "missed (of 3), carried answers that asking would have changed, and how much the model's "
+        f"answers flicker by themselves:\n\n{table(head, rows)}"
+    )
+
+
+def roofline(results: Results) -> str:
+    """A row for each bundle."""
+    head = (
+        "bundle",
+        "decode / memory",
+        "GiB/s of weights",
+        "four in one call",
+        "products / encode",
+    )
+    rows = [
+        (
+            each["bundle"],
+            each["decode"]["share"],
+            f"{each['decode']['gib_per_second']:.1f} of "
+            f"{each['decode']['memory_gib_per_second']:.1f}",
+            each["decode"]["batch"],
+            each["encode"]["share"],
+        )
+        for each in results.values()
+    ]
+    return (
+        "Against the machine: weights read per second of decoding as a share of what summing an "
+        "array reads, one call for four sequences against four calls, and the encoder's bare "
+        f"products of matrices as a share of an encoding:\n\n{table(head, rows)}"
+    )
+
+
+def drafted(results: Results) -> str:
+    """A row for each clip."""
+    head = ("clip", "calls with", "without", "time with / without", "upper bound", "different")
+    rows = [
+        (
+            each["video"],
+            each["decode_calls_per_frame"]["with"],
+            each["decode_calls_per_frame"]["without"],
+            each["time"],
+            each["slower"],
+            each["different"],
+        )
+        for each in results.values()
+    ]
+    return f"Drafts, a caption and a grounding a frame:\n\n{table(head, rows)}"
+
+
+def _figure(height: float) -> tuple[Any, Any]:
+    plt.rcParams.update({"svg.hashsalt": "skyeye", "svg.fonttype": "none", "font.size": 10})
+    figure, axes = plt.subplots(figsize=(7, height))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _save(figure: Any, target: Path, words: str) -> str:
+    figure.tight_layout()
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)
+    return f"![{words}](images/{target.name})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
