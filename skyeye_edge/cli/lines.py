@@ -16,7 +16,8 @@ def event_line(event: Event) -> str:
 
     match event:
         case AnswerEvent():
-            return f"{clock(event.time)}  {answers_text(event)}"
+            still = "" if event.frames else " [unchanged]"
+            return f"{clock(event.time)}  {answers_text(event)}{still}"
         case StateEvent():
             return f"{clock(event.time)}  {event.state}: {event.cause}"
         case _:

@@ -71,9 +71,10 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--without",
         action="append",
         default=[],
-        choices=("overlap", "batch", "drafts"),
+        choices=("overlap", "batch", "drafts", "skip"),
         help="switch off a fast path, to compare: vision beside language, answers written "
-        "together, guesses from earlier answers; none of them changes an answer; may be repeated",
+        "together, guesses from earlier answers, leaving out pictures that nobody needs; none of "
+        "them changes an answer; may be repeated",
     )
 
 

@@ -24,6 +24,7 @@ from skyeye_edge.cli.options import (
     add_questions,
     asked_tasks,
     open_model,
+    seconds,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,19 @@ def add_parser(commands: Commands) -> None:
     add_every(parser)
     add_damaged(parser)
     parser.add_argument(
+        "--gate",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="leave out frames that show what the last asked one showed; default: of live streams",
+    )
+    parser.add_argument(
+        "--heartbeat",
+        type=seconds,
+        default=5.0,
+        metavar="S",
+        help="seconds within which something is said although nothing changes; default 5",
+    )
+    parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="write events there too, as JSON Lines"
     )
     add_json(parser)
@@ -62,7 +76,9 @@ def run(args: argparse.Namespace) -> int:
         ending_on_signals() as ending,
         closing(open_source(args.url, keep_damaged=args.keep_damaged)) as source,
         open_model(args) as model,
-        model.stream(source, tasks=tasks, every=args.every) as events,
+        model.stream(
+            source, tasks=tasks, every=args.every, gate=args.gate, heartbeat=args.heartbeat
+        ) as events,
         recording(args) as lines,
     ):
         ending.stops(events)

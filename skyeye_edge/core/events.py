@@ -19,13 +19,16 @@ from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
 from skyeye_edge.core.json_types import (
     AnswerValues,
     DamageValues,
+    DecisionValues,
+    GatedValues,
+    GateReason,
     HeadValues,
     StateValues,
     SummaryValues,
     UserValues,
     json_line,
 )
-from skyeye_edge.core.results import TaskResult, parse_result
+from skyeye_edge.core.results import TaskResult, carry, parse_result
 
 SCHEMA: Literal[1] = 1
 CAUSES = ("gate", "stale", "busy", "decode")  # always written; others where they happened
@@ -33,8 +36,25 @@ STEPS = ("decode", "preprocess", "encode", "prefill", "generate", "age")
 
 
 @dataclass(frozen=True, slots=True)
+class GateDecision:
+    """Whether a frame is worth an encode, and why."""
+
+    open: bool
+    why: GateReason
+    changed: float = 0.0  # share of the picture that differs from the last asked one
+    heartbeat: bool = False  # it is time for a sign of life
+
+    def to_dict(self) -> DecisionValues:
+        """The values that stand in an event."""
+        return {"why": self.why, "changed": round(self.changed, 4)}
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerEvent:
-    """The answers about one frame or clip, and what became of the frames since the last answer."""
+    """The answers about one frame or clip, and what became of the frames since the last answer.
+
+    Without frames it is a heartbeat: the gate found nothing new, and the results are carried.
+    """
 
     id: str
     source: str
@@ -50,6 +70,7 @@ class AnswerEvent:
     prompt_version: int = 1  # counts changes of the tasks during a stream
     damaged: bool = False  # a frame of it may show what was never there
     user: Any = None  # what `Push.push` was given with the last frame
+    gate: GateDecision | None = None  # of a stream with a gate
 
     def __post_init__(self) -> None:
         results = tuple(replace(result, size=self.size) for result in self.results)
@@ -59,6 +80,7 @@ class AnswerEvent:
         """The values of the line; docs/formats.md names them."""
         user: UserValues = {} if self.user is None else {"user": self.user}
         damage: DamageValues = {"damaged": True} if self.damaged else {}
+        gated: GatedValues = {} if self.gate is None else {"gate": self.gate.to_dict()}
         return {
             "schema": SCHEMA,
             "type": "answer",
@@ -74,6 +96,7 @@ class AnswerEvent:
             "timing_ms": dict(self.timing_ms),
             "model": dict(self.model),
             **damage,
+            **gated,
         }
 
     def to_json(self) -> str:
@@ -151,6 +174,7 @@ def build_answer(
     model: Mapping[str, str],
     source: str = "",
     prompt_version: int = 1,
+    gate: GateDecision | None = None,
     nonce: str = "",
 ) -> AnswerEvent:
     """The event for answered frames.
@@ -164,6 +188,7 @@ def build_answer(
         model: what ran.
         source: name of the stream, for frames that have none of their own.
         prompt_version: counts changes of the tasks during the stream, from 1.
+        gate: why these frames were asked about.
         nonce: what no other event has, here and in the other `build_` functions; makes the id.
     """
     last = frames[-1]
@@ -175,9 +200,49 @@ def build_answer(
             last.size, tuple(results), _filled(counts), timing, dict(model), prompt_version,
             any(frame.damaged for frame in frames),
             last.user,
+            gate,
         ),
         nonce,
     )  # fmt: skip
+
+
+def build_heartbeat(
+    frame: Frame,
+    last: AnswerEvent,
+    counts: Counts,
+    utc: datetime,
+    *,
+    gate: GateDecision,
+    nonce: str = "",
+) -> AnswerEvent:
+    """The event that says that the last answer still holds.
+
+    Args:
+        frame: the newest frame, which was not asked about.
+        last: the last event that has results.
+        counts: everything after that, up to and with this frame.
+        utc: wall clock.
+        gate: what was found.
+        nonce: as for `build_answer`.
+    """
+    index = last.frames[-1] if last.frames else 0  # carried results know theirs
+    return _with_id(
+        replace(
+            last,
+            id="",
+            epoch=frame.epoch,
+            time=_rounded(frame.time),
+            utc=_utc_text(utc),
+            frames=(),
+            results=tuple(carry(result, index, frame.time) for result in last.results),
+            counts=_filled(counts),
+            timing_ms=dict.fromkeys(STEPS, 0.0),
+            damaged=frame.damaged,
+            user=frame.user,
+            gate=gate,
+        ),
+        nonce,
+    )
 
 
 def build_state(change: SourceChange, source: str, utc: datetime, *, nonce: str = "") -> StateEvent:
@@ -242,6 +307,7 @@ def _event(values: Mapping[str, Any]) -> Event | None:
                 prompt_version=values["prompt_version"],
                 damaged=bool(values.get("damaged", False)),
                 user=values.get("user"),
+                gate=_decision(values),
             )
         case "state":
             return StateEvent(**head, state=values["state"], cause=values["cause"])
@@ -249,6 +315,14 @@ def _event(values: Mapping[str, Any]) -> Event | None:
             return SummaryEvent(**head, answered=values["answered"], counts=_counts(values))
         case _:
             return None
+
+
+def _decision(values: Mapping[str, Any]) -> GateDecision | None:
+    if "gate" not in values:
+        return None
+    is_open = bool(values["frames"])
+    gate = values["gate"]
+    return GateDecision(is_open, gate["why"], gate["changed"], heartbeat=not is_open)
 
 
 def _with_id(event: _Event, nonce: str) -> _Event:

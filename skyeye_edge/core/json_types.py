@@ -13,12 +13,14 @@ from typing import Annotated, Any, Literal, TypedDict
 from skyeye_edge.core.frame import State
 from skyeye_edge.core.reply import Stopped
 
+GateReason = Literal["first", "change", "shift", "size", "restart", "renewal", "unchanged"]
 TextTask = Literal["caption", "describe", "identify", "ask"]
 TextOutcome = Literal["text", "cut", "unreadable", "failed"]
 # "cut": the token limit came first; "failed": it could not be asked;
 # "uncertain": the model gave a box, but none from min_score on
 BoxOutcome = Literal["found", "absent", "uncertain", "cut", "unreadable", "failed"]
 
+Count = Annotated[int, {"minimum": 0}]
 Share = Annotated[float, {"minimum": 0, "maximum": 1}]
 Edges = Annotated[
     list[float], {"minItems": 4, "maxItems": 4}, "left, top, right, bottom in pixels, upright"
@@ -64,6 +66,15 @@ class PlacedValues(TypedDict, total=False):
     phrases: Annotated[list[PhraseValues], "where the text said where things are"]
 
 
+class CarriedValues(TypedDict, total=False):
+    """That a result is an earlier one, which was not asked for anew."""
+
+    carried_from: Annotated[Count, "index of the frame that was asked about"]
+    verified_at: Annotated[
+        float, "media seconds of the last frame that it held for: that one, or one like it"
+    ]
+
+
 class _Words(TypedDict):
     task: TextTask
     outcome: TextOutcome
@@ -72,11 +83,11 @@ class _Words(TypedDict):
     score: Share
 
 
-class TextValues(_Words, AskedValues, PlacedValues):
+class TextValues(_Words, AskedValues, PlacedValues, CarriedValues):
     """The answer to Caption, Describe, Identify or Ask."""
 
 
-class ClassifyValues(TypedDict):
+class ClassifyValues(CarriedValues):
     """The answer to Classify."""
 
     task: Literal["classify"]
@@ -86,7 +97,7 @@ class ClassifyValues(TypedDict):
     score: Share
 
 
-class GroundValues(TypedDict):
+class GroundValues(CarriedValues):
     """The answer to Ground."""
 
     task: Literal["ground"]
@@ -97,7 +108,7 @@ class GroundValues(TypedDict):
     boxes: list[BoxValues]
 
 
-class DetectValues(TypedDict):
+class DetectValues(CarriedValues):
     """The answer to Detect."""
 
     task: Literal["detect"]
@@ -110,7 +121,6 @@ class DetectValues(TypedDict):
 
 ResultValues = TextValues | ClassifyValues | GroundValues | DetectValues
 
-Count = Annotated[int, {"minimum": 0}]
 Dropped = Annotated[dict[str, Count], "frames that were lost, by cause"]
 
 
@@ -138,12 +148,22 @@ class DamageValues(TypedDict, total=False):
     ]
 
 
-class AnswerValues(HeadValues, UserValues, DamageValues):
-    """The answers about one frame or clip, and what became of the frames since the last answer."""
+class DecisionValues(TypedDict):
+    """What the gate decided."""
 
+    why: GateReason
+    changed: Annotated[Share, "share of the picture that differs from the last asked one"]
+
+
+class GatedValues(TypedDict, total=False):
+    """Of a stream with a gate."""
+
+    gate: DecisionValues
+
+
+class _ResultsValues(HeadValues, UserValues, DamageValues):
     schema: Literal[1]
     type: Literal["answer"]
-    frames: Annotated[list[Count], {"minItems": 1}, "indices of the asked frames"]
     size: Annotated[list[int], {"minItems": 2, "maxItems": 2}, "width and height in pixels"]
     prompt_version: Annotated[int, "counts changes of the tasks during a stream"]
     results: Annotated[list[ResultValues], "one per task"]
@@ -152,6 +172,19 @@ class AnswerValues(HeadValues, UserValues, DamageValues):
     dropped: Dropped
     timing_ms: Annotated[dict[str, float], "by step"]
     model: Annotated[dict[str, str], "name, hash and variants of the bundle that answered"]
+
+
+class AnswerValues(_ResultsValues, GatedValues):
+    """The answers about one frame or clip, and what became of the frames since the last answer."""
+
+    frames: Annotated[list[Count], {"minItems": 1}, "indices of the asked frames"]
+
+
+class HeartbeatValues(_ResultsValues):
+    """That nothing has changed; the results are carried."""
+
+    frames: Annotated[list[Count], {"maxItems": 0}, "none was asked"]
+    gate: DecisionValues
 
 
 class StateValues(HeadValues):
@@ -189,7 +222,7 @@ class RunValues(HeadValues):
     clip: Annotated[int, "frames that were asked about as one"]
 
 
-EventValues = AnswerValues | StateValues | SummaryValues
+EventValues = AnswerValues | HeartbeatValues | StateValues | SummaryValues
 LineValues = EventValues | RunValues
 
 

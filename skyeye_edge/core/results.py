@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # values that nobody draws or writes need neither numpy nor P
         AskedValues,
         BoxOutcome,
         BoxValues,
+        CarriedValues,
         ClassifyValues,
         DetectValues,
         GroundValues,
@@ -50,6 +51,8 @@ class Result:
     score: float
     size: Size  # (width, height) of the asked image; (0, 0) if the result was made without one
     image: ImageLike | None  # the asked image, for `plot`; results of streams keep none
+    carried_from: int | None  # index of an earlier frame that it is about; None: it was asked anew
+    verified_at: float | None  # media seconds of the last frame that a carried result held for
 
     @property
     def found(self) -> bool:
@@ -71,6 +74,11 @@ class Result:
             InputError: there are boxes, and the size of the image is not known.
         """
         raise NotImplementedError
+
+    def _carried_values(self) -> CarriedValues:
+        if self.carried_from is None or self.verified_at is None:
+            return {}
+        return {"carried_from": self.carried_from, "verified_at": _rounded(self.verified_at)}
 
     def to_json(self) -> str:
         """`to_dict` as one line of JSON."""
@@ -120,6 +128,8 @@ class TextResult(Result):
     score: float = 1.0  # mean probability of the tokens
     size: Size = field(default=_NO_SIZE, compare=False)
     image: ImageLike | None = field(default=None, compare=False, repr=False)
+    carried_from: int | None = None
+    verified_at: float | None = None
 
     def __post_init__(self) -> None:
         phrases = tuple((phrase, _labelled(boxes, phrase)) for phrase, boxes in self.phrases)
@@ -156,6 +166,7 @@ class TextResult(Result):
             "stopped": self.stopped,
             "score": _rounded(self.score),
             **placed,
+            **self._carried_values(),
         }
 
     def _phrase_values(self, phrase: str, boxes: tuple[Box, ...]) -> PhraseValues:
@@ -174,6 +185,8 @@ class ClassifyResult(Result):
     score: float = 1.0
     size: Size = field(default=_NO_SIZE, compare=False)
     image: ImageLike | None = field(default=None, compare=False, repr=False)
+    carried_from: int | None = None
+    verified_at: float | None = None
 
     @property
     def boxes(self) -> tuple[Box, ...]:
@@ -196,6 +209,7 @@ class ClassifyResult(Result):
             "label": self.label,
             "stopped": self.stopped,
             "score": _rounded(self.score),
+            **self._carried_values(),
         }
 
 
@@ -212,6 +226,8 @@ class GroundResult(Result):
     score: float = 1.0
     size: Size = field(default=_NO_SIZE, compare=False)
     image: ImageLike | None = field(default=None, compare=False, repr=False)
+    carried_from: int | None = None
+    verified_at: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes", _labelled(self.boxes, self.phrase))
@@ -233,6 +249,7 @@ class GroundResult(Result):
             "stopped": self.stopped,
             "score": _rounded(self.score),
             "boxes": _box_values(self.boxes, self.size),
+            **self._carried_values(),
         }
 
 
@@ -249,6 +266,8 @@ class DetectResult(Result):
     score: float = 1.0
     size: Size = field(default=_NO_SIZE, compare=False)
     image: ImageLike | None = field(default=None, compare=False, repr=False)
+    carried_from: int | None = None
+    verified_at: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes", _labelled(self.boxes, self.name))
@@ -270,10 +289,23 @@ class DetectResult(Result):
             "stopped": self.stopped,
             "score": _rounded(self.score),
             "boxes": _box_values(self.boxes, self.size),
+            **self._carried_values(),
         }
 
 
 TaskResult = TextResult | ClassifyResult | GroundResult | DetectResult
+
+
+def carry(result: TaskResult, index: int, verified_at: float) -> TaskResult:
+    """An earlier result in place of a new one.
+
+    Args:
+        result: what was answered; one that was carried already stays about its own frame.
+        index: of the frame that it was answered about.
+        verified_at: media seconds of the last frame that it held for.
+    """
+    first = index if result.carried_from is None else result.carried_from
+    return replace(result, carried_from=first, verified_at=_rounded(verified_at))
 
 
 def as_results(results: Result | Iterable[Result]) -> tuple[Result, ...]:
@@ -330,6 +362,7 @@ def parse_result(values: Mapping[str, Any], size: Size) -> TaskResult:
         InputError: a box has swapped corners.
     """
     end = {"stopped": values["stopped"], "score": values["score"], "size": size}
+    end |= {key: values.get(key) for key in ("carried_from", "verified_at")}
     outcome = values["outcome"]
     match values["task"]:
         case "classify":

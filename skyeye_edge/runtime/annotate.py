@@ -94,7 +94,9 @@ class _Latest:
     """The newest answer on each frame; frames come in order."""
 
     def __init__(self, events: Iterable[Event]) -> None:
-        self._answers = (event for event in events if isinstance(event, AnswerEvent))
+        self._answers = (
+            event for event in events if isinstance(event, AnswerEvent) and event.frames
+        )
         self._now: AnswerEvent | None = None
         self._next = next(self._answers, None)
         self._drawing: Drawing | None = None  # of the newest answer, for frames of `_shape`

@@ -153,7 +153,7 @@ def caption_file(
     """
     check_tasks(tasks, clip)
     model.spec.check_frames(clip)
-    source = open_source(video, keep_damaged=keep_damaged)
+    source = open_source(video, keep_damaged=keep_damaged, skip="skip" not in model.without)
     if outputs.annotated is not None and not isinstance(source, FileSource):
         raise InputError(f"{video}: only a video can be annotated; leave --annotate out for images")
     for path in outputs.files:
@@ -162,7 +162,7 @@ def caption_file(
 
     def tell(event: Event) -> None:
         on_event(event)
-        if isinstance(event, AnswerEvent):
+        if isinstance(event, AnswerEvent) and event.frames:
             on_progress(_asking(source, event))
 
     # Locked before it is read: what another run is writing is not to be gone on with.

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Collection, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
@@ -62,6 +63,7 @@ from skyeye_edge.core.tasks import (
     with_min_score,
 )
 from skyeye_edge.runtime.engine import Engine
+from skyeye_edge.runtime.gate import DEFAULT_HEARTBEAT, Gate, check_heartbeat
 from skyeye_edge.runtime.language import LanguageModel
 from skyeye_edge.runtime.libllama import ContextOptions, can_use_gpu
 from skyeye_edge.runtime.machine import cores
@@ -76,7 +78,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
-FastPath = Literal["overlap", "batch", "drafts"]
+FastPath = Literal["overlap", "batch", "drafts", "skip"]
 Images = ImageLike | Sequence[ImageLike]  # one image, or the frames of a clip
 _A = TypeVar("_A", bound=TaskResult)
 _B = TypeVar("_B", bound=TaskResult)
@@ -117,8 +119,10 @@ def load(
         without: fast paths that are switched off; none of them changes an answer. "overlap": a
             frame is encoded while the one before is answered. "batch": several answers are
             written at once. "drafts": how an answer goes on is guessed from earlier ones, and what
-            the model would not have said is thrown away. `strict` switches the last two off, and
-            so does a llama.cpp in which they would move a bit (docs/performance.md).
+            the model would not have said is thrown away. "skip": pictures of a video file that
+            nobody asks about are not decoded, where no other needs them. `strict` switches batch
+            and drafts off, and so does a llama.cpp in which they would move a bit
+            (docs/performance.md).
 
     Raises:
         BundleError: the bundle is missing, damaged or newer than this program.
@@ -384,6 +388,10 @@ class Model:
         clip: int = 1,
         min_score: float | None = None,
         keep_damaged: bool = False,
+        gate: bool | None = None,
+        heartbeat: float = DEFAULT_HEARTBEAT,
+        max_age: float | None = None,
+        priority: float = 1.0,
     ) -> Stream:
         """Events of a source, to be used as a context manager and iterated over.
 
@@ -395,6 +403,12 @@ class Model:
             min_score: as for `load`, of the tasks that state none themselves.
             keep_damaged: pictures of a video of which data are missing or wrong are asked about
                 too, instead of counted as `decode`.
+            gate: leave out frames that show what the last asked one showed, counted as `gate`;
+                None: of live addresses, unless `clip` is more than 1.
+            heartbeat: media seconds within which an event comes although the gate lets nothing
+                through; it carries the last results.
+            max_age: seconds; a frame that is older when its turn comes is dropped as `stale`.
+            priority: of the turns of this stream; at 2 it gets twice as many as others at 1.
 
         Raises:
             InputError: no task, one that cannot be asked, a clip longer than the model was trained
@@ -402,17 +416,39 @@ class Model:
             MediaError: the source holds no picture.
         """
         from skyeye_edge.runtime.sources import open_source
+        from skyeye_edge.runtime.sources.live import LiveSource
+        from skyeye_edge.runtime.sources.push import Push
         from skyeye_edge.runtime.stream import Stream
 
         self._engine.check_open()
+        if gate is not None:
+            check_flag(gate, "gate")
+        check_heartbeat(heartbeat)
         asked = as_tasks(tasks)
         check_tasks(asked, clip)
         check_min_score(min_score)
         self.spec.check_frames(clip)
         check_flag(keep_damaged, "keep_damaged")
         asked = tuple(with_min_score(task, min_score) for task in asked)
-        opened = open_source(source, keep_damaged=keep_damaged)
-        return Stream(self.submit, opened, asked, every, model=self.description, clip=clip)
+        opened = open_source(source, keep_damaged=keep_damaged, skip="skip" not in self.without)
+        live = isinstance(opened, LiveSource)
+        gated = live and clip == 1 if gate is None else gate
+        return Stream(
+            partial(self.submit, client=object(), priority=priority),
+            opened,
+            asked,
+            every,
+            model=self.description,
+            clip=clip,
+            gate=Gate(heartbeat) if gated else None,
+            max_age=max_age,
+            eager=not live and not isinstance(opened, Push),
+        )
+
+    @property
+    def without(self) -> frozenset[FastPath]:
+        """The fast paths that are switched off."""
+        return self._opened_as[1].without
 
     def warm_up(self) -> None:
         """Compute one answer to nothing, so that the first real one is as fast as the rest."""

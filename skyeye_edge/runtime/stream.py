@@ -1,24 +1,36 @@
-"""Frames to events: one loop around a source and a model."""
+"""Entries to events: what was asked about a source, answered and counted, in order."""
 
 from __future__ import annotations
 
 import secrets
 import threading
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from datetime import datetime, timezone
 from types import TracebackType
 
-from skyeye_edge.core.errors import ClosedError
-from skyeye_edge.core.events import Event, build_answer, build_state, build_summary
-from skyeye_edge.core.frame import Counts, Frame
+from skyeye_edge.core.arguments import check_number
+from skyeye_edge.core.errors import ClosedError, InputError, LateError
+from skyeye_edge.core.events import (
+    AnswerEvent,
+    Event,
+    build_answer,
+    build_heartbeat,
+    build_state,
+    build_summary,
+)
+from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.core.tasks import Task, as_tasks, check_tasks
+from skyeye_edge.runtime.asking import Asked, Asking, Entry, Unchanged
+from skyeye_edge.runtime.gate import Gate
 from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.sources.source import Source
 from skyeye_edge.runtime.sources.timing import check_every
 
-PATIENCE = 1.0  # seconds that the answer at work gets after a stop; users are promised 2 in all
+AHEAD = 2  # questions under way: one is encoded while the one before is answered
 
 
 class Stream:
@@ -28,50 +40,73 @@ class Stream:
             for event in events: ...
 
     Args:
-        submit: takes a question and gives the answer to come.
+        submit: takes a question, with `max_age` also its `deadline`, and gives the answer to come.
         source: where frames come from; closed by the stream.
         tasks: what is asked about each frame, at least one.
         every: seconds between answers, 0 for every frame.
-        clip: so many frames are asked about as one.
         model: what answers, for the events.
+        clip: so many frames are asked about as one.
+        gate: decides which frames are worth asking about; None: all of them.
+        max_age: seconds; a frame that is older when its turn comes is dropped as `stale`.
+        eager: also ask while nobody waits for events; False for what goes on by itself.
         totals, answered: what an interrupted run had counted before.
+        changed: told when there may be a new event; several streams share one.
         utc: the wall clock.
 
     Raises:
-        InputError: no task, or one about boxes for a clip of several frames.
+        InputError: no task, or one about boxes for a clip of several frames, or a gate for clips.
     """
 
     def __init__(
         self,
-        submit: Callable[[Question], Future[Answer]],
+        submit: Callable[..., Future[Answer]],
         source: Source,
         tasks: Sequence[Task],
         every: float = 1.0,
         *,
         model: Mapping[str, str] | None = None,
         clip: int = 1,
+        gate: Gate | None = None,
+        max_age: float | None = None,
+        eager: bool = True,
         totals: Counts | None = None,
         answered: int = 0,
+        changed: threading.Condition | None = None,
         utc: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
         tasks = as_tasks(tasks)
         check_tasks(tasks, clip)
         check_every(every)
+        if max_age is not None:
+            check_number(max_age, "max_age (seconds)", 0)
+        if gate is not None and clip > 1:
+            raise InputError(
+                "a gate compares single frames; leave it off for clips of several frames"
+            )
         self.source = source
         self.totals = totals or Counts()  # the whole stream so far
         self.answered = answered  # frames
-        self._submit = submit
         self._model = model or {}
-        self._tasks = tasks
-        self._every = every
-        self._clip = clip
+        self._gate = gate
         self._utc = utc
-        self._since = Counts()  # what happened since the last answer
+        self._since = Counts()  # what happened since the last event with counts
+        self._last: AnswerEvent | None = None  # what a heartbeat carries
         self._failure: Exception | None = None
-        self._stopped = self._closed = False
-        self._changed = threading.Condition()  # over an RLock: a signal handler may call stop
+        self._closed = self._ended = False
+        self._ready: deque[Event] = deque()
         self._nonce, self._number = secrets.token_hex(8), 0  # makes ids unique in the world
-        self._events = self._run()
+        self._asking = Asking(
+            source,
+            every,
+            _asker(submit, tasks, max_age),
+            clip=clip,
+            gate=gate,
+            ahead=AHEAD,
+            eager=eager,
+            changed=changed or threading.Condition(),  # over an RLock: a signal handler may stop
+        )
+        # A stream that nobody holds any more must not go on reading.
+        weakref.finalize(self, _abandon, self._asking, source).atexit = False
 
     def __iter__(self) -> Iterator[Event]:
         return self
@@ -79,7 +114,12 @@ class Stream:
     def __next__(self) -> Event:
         if self._closed:
             raise ClosedError(f"{self.source.name}: this stream is closed; open a new one")
-        return next(self._events)
+        while not self._ready:
+            if self._ended:
+                self._raise_failure()
+                raise StopIteration
+            self._ready.extend(self._build_events(self._next_entry()))
+        return self._ready.popleft()
 
     def __enter__(self) -> Stream:
         return self
@@ -92,84 +132,116 @@ class Stream:
     ) -> None:
         self.close()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next event, or the end, is there without waiting."""
+        return self._closed or self._ended or bool(self._ready) or self._asking.is_ready
+
+    def await_events(self, awaited: bool) -> None:
+        """Say whether somebody waits for events of this stream, perhaps among others."""
+        self._asking.start()
+        self._asking.await_entries(awaited)
+
+    @property
+    def patience_left(self) -> float | None:
+        """Seconds after a stop for which an answer is still waited for; None: there is no limit."""
+        return self._asking.patience_left()
+
     def stop(self) -> None:
         """Ask for the end: events go on to ENDED and the summary. From any thread, and twice."""
-        self._stopped = True
+        self._asking.stop()
         self.source.stop()
-        self._notify()
 
     def close(self) -> None:
         """Stop and give everything back; no further event. Closing twice is fine."""
         self.stop()
         self._closed = True
         self.source.close()
+        self._asking.join(2.0)
 
-    def _run(self) -> Iterator[Event]:
-        frames: list[Frame] = []
-        for item in self.source.items(self._every):
-            if isinstance(item, Frame):
-                self._count(item.before + Counts(1))
-                frames.append(item)
-                if len(frames) == self._clip:
-                    yield from self._answer(frames)
-                    frames = []
-                continue
-            if item.state == "ENDED":  # a clip that did not become full is asked about as it is
-                yield from self._answer(frames)
-            self._count(item.before)
-            change = item if self._failure is None else replace(item, cause=f"{self._failure}")
-            yield build_state(change, self.source.name, self._utc(), nonce=self._next_nonce())
-        yield build_summary(
-            self.totals,
-            self.answered,
-            self._utc(),
-            source=self.source.name,
-            epoch=item.epoch,
-            time=item.time,
-            nonce=self._next_nonce(),
-        )
-        if self._failure is not None:
-            raise self._failure
-
-    def _answer(self, frames: list[Frame]) -> Iterator[Event]:
-        """The event for a clip; none if nobody wants it any more, or if the model failed."""
-        if not frames:
-            return
-        if self._stopped:
-            self._count(Counts(0, 0, {"closed": len(frames)}))
-            return
+    def _next_entry(self) -> Entry:
+        self._asking.start()
+        self._asking.await_entries(True)
         try:
-            answer = self._wait_for(self._submit(Question(tuple(frames), self._tasks)))
-        except Exception as error:  # the stream ends in order, then the error goes on
-            self._failure, answer = error, None
-            self.stop()
-        if answer is None:
-            self._count(Counts(0, 0, {"closed": len(frames)}))
+            return self._asking.take()
+        except BaseException:
+            self._ended = self._asking.failure is not None
+            raise
+        finally:
+            self._asking.await_entries(False)
+
+    def _build_events(self, entry: Entry) -> Iterator[Event]:
+        self._count(entry.counts)
+        match entry:
+            case Asked():
+                yield from self._answered(entry)
+            case Unchanged(frame=frame, gate=decision):
+                if self._last is not None:
+                    counts, nonce = self._taken(), self._next_nonce()
+                    self._last = build_heartbeat(
+                        frame, self._last, counts, self._utc(), gate=decision, nonce=nonce
+                    )
+                    yield self._last
+            case _:
+                yield from self._told(entry.change)
+
+    def _answered(self, entry: Asked) -> Iterator[AnswerEvent]:
+        """The event for a clip; none if nobody wants it any more, or if the model failed."""
+        try:
+            answer = entry.answer.result()
+        except CancelledError:
+            self._lose(entry, "closed")
             return
-        self.answered += len(frames)
-        since, self._since = self._since, Counts()
-        yield build_answer(
-            frames,
+        except LateError:
+            self._lose(entry, "stale")
+            return
+        except Exception as error:  # the stream ends in order, then the error goes on
+            self._failure = self._failure or error
+            self.stop()
+            self._lose(entry, "closed")
+            return
+        if self._gate is not None and any(each.outcome == "failed" for each in answer.results):
+            self._gate.forget()
+        self.answered += len(entry.frames)
+        self._last = build_answer(
+            entry.frames,
             answer.results,
-            since,
+            self._taken(),
             self._utc(),
             timing_ms=answer.timing_ms,
             model=self._model,
             source=self.source.name,
+            gate=entry.gate,
             nonce=self._next_nonce(),
         )
+        yield self._last
 
-    def _wait_for(self, answer: Future[Answer]) -> Answer | None:
-        """The answer; None if it is given up because it is not there soon after a stop."""
-        answer.add_done_callback(lambda _: self._notify())
-        with self._changed:
-            self._changed.wait_for(lambda: answer.done() or self._stopped)
-            self._changed.wait_for(answer.done, PATIENCE)
-        return None if answer.cancel() else answer.result()
+    def _told(self, change: SourceChange) -> Iterator[Event]:
+        """What a source says of itself; behind its end the summary."""
+        if self._failure is not None:
+            change = replace(change, cause=f"{self._failure}")
+        yield build_state(change, self.source.name, self._utc(), nonce=self._next_nonce())
+        if change.state == "ENDED":
+            self._ended = True
+            yield build_summary(
+                self.totals,
+                self.answered,
+                self._utc(),
+                source=self.source.name,
+                epoch=change.epoch,
+                time=change.time,
+                nonce=self._next_nonce(),
+            )
 
-    def _notify(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+    def _lose(self, entry: Asked, cause: str) -> None:
+        self._count(Counts(0, 0, {cause: len(entry.frames)}))
+        if self._gate is not None:
+            self._gate.forget()
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _next_nonce(self) -> str:
         self._number += 1
@@ -178,3 +250,27 @@ class Stream:
     def _count(self, counts: Counts) -> None:
         self._since += counts
         self.totals += counts
+
+    def _taken(self) -> Counts:
+        since, self._since = self._since, Counts()
+        return since
+
+
+def _asker(
+    submit: Callable[..., Future[Answer]], tasks: tuple[Task, ...], max_age: float | None
+) -> Callable[[tuple[Frame, ...]], Future[Answer]]:
+    """Asks all tasks about frames; nobody wants an answer that would begin too late."""
+
+    def ask(frames: tuple[Frame, ...]) -> Future[Answer]:
+        last = frames[-1]
+        question = Question(frames, tasks)
+        if max_age is None or not last.arrived:
+            return submit(question)
+        return submit(question, deadline=last.arrived - last.lag + max_age)
+
+    return ask
+
+
+def _abandon(asking: Asking, source: Source) -> None:
+    asking.stop()
+    source.stop()

@@ -32,6 +32,8 @@ def build_cues(events: Iterable[Event]) -> Iterator[Cue]:
     lines: tuple[str, ...] = ()
     for event in events:
         match event:
+            case AnswerEvent(frames=()):  # a heartbeat: what stands there goes on to hold
+                pass
             case AnswerEvent():
                 yield from _until(start, event.time, lines)
                 start, lines = max(start, event.time), answer_lines(event.results)

@@ -18,7 +18,7 @@ def rows(events: Iterable[Event]) -> Iterator[str]:
     """The head, then the rows of every answer in order; times in seconds, boxes in pixels."""
     yield _row(COLUMNS)
     for event in events:
-        if isinstance(event, AnswerEvent):
+        if isinstance(event, AnswerEvent) and event.frames:
             for result in event.results:
                 for values in _result_rows(result):
                     yield _row((event.source, f"{event.time:.3f}", event.frames[-1], *values))

@@ -11,5 +11,5 @@ from skyeye_edge.runtime.sinks.cues import answer_lines
 def lines(events: Iterable[Event]) -> Iterator[str]:
     """One line per answer, empty where there are no words: line N belongs to answer N."""
     for event in events:
-        if isinstance(event, AnswerEvent):
+        if isinstance(event, AnswerEvent) and event.frames:
             yield " | ".join(" ".join(line.split()) for line in answer_lines(event.results)) + "\n"

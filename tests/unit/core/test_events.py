@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -17,13 +18,21 @@ from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.events import (
     AnswerEvent,
     Event,
+    GateDecision,
     build_answer,
+    build_heartbeat,
     build_state,
     build_summary,
     parse_event,
 )
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
-from skyeye_edge.core.results import ClassifyResult, DetectResult, GroundResult, TextResult
+from skyeye_edge.core.results import (
+    ClassifyResult,
+    DetectResult,
+    GroundResult,
+    TaskResult,
+    TextResult,
+)
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=timezone.utc)
 MODEL = {
@@ -268,3 +277,38 @@ def test_a_file_name_that_is_no_text_still_gives_a_line() -> None:
     event = build_summary(Counts(), 0, NOON, source="flight\udcff.mp4")
 
     assert json.loads(event.to_json().encode())["source"] == "flight?.mp4"
+
+
+def heartbeat_of(answer: AnswerEvent, index: int, time: float) -> AnswerEvent:
+    return build_heartbeat(
+        frame(index, time),
+        answer,
+        Counts(3, 0, {"gate": 3}),
+        NOON,
+        gate=GateDecision(False, "unchanged", 0.0004, heartbeat=True),
+    )
+
+
+def test_a_heartbeat_carries_results_with_where_they_are_from_and_until_when_they_held() -> None:
+    results = (
+        TextResult("caption", "text", "a boat ."),
+        GroundResult("a boat", "found", (Box((1, 2, 3, 4), 0.9),)),
+        DetectResult("car", "absent", ()),
+        ClassifyResult("harbour", "text"),
+    )
+    asked = build_answer([frame(96, 3.2)], results, Counts(1), NOON, timing_ms={}, model={})
+
+    first = heartbeat_of(asked, 120, 4.0)
+    second = heartbeat_of(first, 150, 5.0)
+
+    assert (second.frames, second.time, second.counts.dropped["gate"]) == ((), 5.0, 3)
+    assert {(each.carried_from, each.verified_at) for each in second.results} == {(96, 5.0)}
+    assert parse_event(second.to_json()) == replace(second, results=_read(second))
+
+
+def _read(event: AnswerEvent) -> tuple[TaskResult, ...]:
+    """Results as they come back: a label is its own text, boxes keep none."""
+    return tuple(
+        replace(each, text=each.label) if isinstance(each, ClassifyResult) else each
+        for each in event.results
+    )

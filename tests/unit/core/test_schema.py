@@ -72,6 +72,15 @@ def test_states_and_summaries_fit(schema: Draft202012Validator) -> None:
     assert list(schema.iter_errors(json.loads(summary.to_json()))) == []
 
 
+def test_heartbeats_fit_and_say_what_the_gate_found(schema: Draft202012Validator) -> None:
+    event = answer(RESULTS[0])
+    carried = event["results"][0] | {"carried_from": 3, "verified_at": 4.5}
+    heartbeat = event | {"frames": [], "results": [carried]}
+
+    assert schema.is_valid(heartbeat | {"gate": {"why": "unchanged", "changed": 0.0}})
+    assert not schema.is_valid(heartbeat)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,0 +1,258 @@
+"""From a source to the model: a thread that takes frames, and asks about those that are worth it.
+
+It runs ahead of whoever takes the answers by few frames, so that one is encoded while the one
+before is answered; of live sources only while somebody waits, so that none grows old unasked.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+from skyeye_edge.core.events import GateDecision
+from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.runtime.gate import Gate
+from skyeye_edge.runtime.question import Answer
+from skyeye_edge.runtime.sources.source import Source
+
+PATIENCE = 1.0  # seconds that the answer at work gets after a stop; users are promised 2 in all
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A frame or clip that was asked about."""
+
+    frames: tuple[Frame, ...]
+    answer: Future[Answer]
+    counts: Counts  # since the entry before, with these frames
+    gate: GateDecision | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the answer is there."""
+        return self.answer.done()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unchanged:
+    """A frame that the gate kept back, at the time of a heartbeat."""
+
+    frame: Frame
+    gate: GateDecision
+    counts: Counts
+    is_ready: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changed:
+    """What a source says about itself."""
+
+    change: SourceChange
+    counts: Counts
+    is_ready: bool = True
+
+
+Entry = Asked | Unchanged | Changed
+
+
+class Asking:
+    """What is asked about the frames of a source, in order.
+
+    Args:
+        source: where frames come from.
+        every: seconds between answers.
+        ask: hands a question about frames over.
+        clip: so many frames are asked about as one.
+        gate: which frames are worth it; None: all.
+        ahead: questions that may be under way at once.
+        eager: ask also while nobody waits for answers.
+        changed: told when there is something new.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        every: float,
+        ask: Callable[[tuple[Frame, ...]], Future[Answer]],
+        *,
+        clip: int,
+        gate: Gate | None,
+        ahead: int,
+        eager: bool,
+        changed: threading.Condition,
+    ) -> None:
+        self._source, self._every, self._ask = source, every, ask
+        self._clip, self._gate, self._ahead, self._eager = clip, gate, ahead, eager
+        self._changed = changed
+        self._entries: deque[Entry] = deque()
+        self._since = Counts()  # since the last entry
+        self._awaited = False  # somebody waits for an entry
+        self._stopped_at: float | None = None
+        self._spared: Asked | None = None  # what was at work when it was stopped
+        self.failure: BaseException | None = None  # why the source gives no more
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin; a second call does nothing."""
+        if self._thread is None:
+            name = f"ask {self._source.name}"
+            self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more. Who waits for an answer gets it within PATIENCE or not at all."""
+        with self._changed:
+            if self._stopped_at is None:
+                self._stopped_at = time.monotonic()
+                head = self._entries[0] if self._entries and self._awaited else None
+                self._spared = head if isinstance(head, Asked) else None
+                for entry in self._entries:
+                    if isinstance(entry, Asked) and entry is not self._spared:
+                        entry.answer.cancel()
+            self._changed.notify_all()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the thread, which ends once its source has."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `take` has not to wait."""
+        if not self._entries:
+            return self.failure is not None
+        return self._entries[0].is_ready or self._is_given_up(self._entries[0])
+
+    def await_entries(self, awaited: bool) -> None:
+        """Say whether somebody waits for entries now."""
+        with self._changed:
+            self._awaited = awaited
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Return when `take` has not to wait."""
+        with self._changed:
+            while not self.is_ready:
+                self._changed.wait(self.patience_left())
+
+    def patience_left(self) -> float | None:
+        """Seconds after which what is at work is given up; None: nothing is."""
+        if self._stopped_at is None or self._spared is None:
+            return None
+        return max(0.0, self._stopped_at + PATIENCE - time.monotonic())
+
+    def take(self) -> Entry:
+        """The next entry; an answer of which is there, or was given up and is cancelled.
+
+        Raises:
+            BaseException: what the source raised.
+        """
+        self.wait()
+        with self._changed:
+            if not self._entries:
+                assert self.failure is not None
+                raise self.failure
+            entry = self._entries.popleft()
+            self._changed.notify_all()
+        if isinstance(entry, Asked) and self._is_given_up(entry) and entry is not self._spared:
+            return replace(entry, answer=_cancelled(entry.answer))
+        if isinstance(entry, Asked) and not entry.is_ready:  # its patience is at an end
+            entry.answer.cancel()
+        return entry
+
+    def _is_given_up(self, entry: Entry) -> bool:
+        if self._stopped_at is None or not isinstance(entry, Asked):
+            return False
+        return entry is not self._spared or self.patience_left() == 0.0
+
+    def _run(self) -> None:
+        try:
+            frames: tuple[Frame, ...] = ()
+            items = self._source.items(self._every)
+            while True:
+                self._wait_for_turn()
+                item = next(items, SourceChange("ENDED", "it gives no more"))
+                if isinstance(item, SourceChange):
+                    frames = self._change(item, frames)
+                    if item.state == "ENDED":
+                        return
+                else:
+                    frames = self._take_in(item, frames)
+        except BaseException as error:  # of a thread: whoever takes the entries hears of it
+            with self._changed:
+                self.failure = error
+                self._changed.notify_all()
+
+    def _wait_for_turn(self) -> None:
+        def is_due() -> bool:
+            under_way = sum(isinstance(entry, Asked) for entry in self._entries)
+            wanted = self._eager or self._awaited
+            return self._stopped_at is not None or (wanted and under_way < self._ahead)
+
+        with self._changed:
+            self._changed.wait_for(is_due)
+
+    def _take_in(self, frame: Frame, frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+        """Ask about a frame, unless nothing has changed or its clip is not full yet."""
+        self._since += frame.before + Counts(1)
+        decision = self._gate.judge(frame) if self._gate is not None else None
+        if decision is not None and not decision.open:
+            self._since += Counts(0, 0, {"gate": 1})
+            if decision.heartbeat:
+                self._add(Unchanged(frame, decision, self._counted()))
+            return frames
+        frames = (*frames, frame)
+        if len(frames) < self._clip:
+            return frames
+        self._ask_about(frames, decision)
+        return ()
+
+    def _change(self, change: SourceChange, frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+        if change.state == "ENDED" and frames:  # a clip that did not become full
+            self._ask_about(frames, None)
+            frames = ()
+        self._since += change.before
+        # what became of frames of an unfinished clip is told with their answer
+        self._add(Changed(change, Counts() if frames else self._counted()))
+        return frames
+
+    def _ask_about(self, frames: tuple[Frame, ...], decision: GateDecision | None) -> None:
+        with self._changed:
+            if self._stopped_at is not None:
+                self._since += Counts(0, 0, {"closed": len(frames)})
+                return
+        answer: Future[Answer]
+        try:
+            answer = self._ask(frames)
+        except Exception as error:  # told where the answer would be
+            answer = Future()
+            answer.set_exception(error)
+        self._add(Asked(frames, answer, self._counted(), decision))
+        answer.add_done_callback(lambda _: self._notify())
+
+    def _counted(self) -> Counts:
+        counts, self._since = self._since, Counts()
+        return counts
+
+    def _add(self, entry: Entry) -> None:
+        with self._changed:
+            self._entries.append(entry)
+            if self._stopped_at is not None and isinstance(entry, Asked):
+                entry.answer.cancel()
+            self._changed.notify_all()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+def _cancelled(answer: Future[Answer]) -> Future[Answer]:
+    """What stands for an answer that nobody wants any more, even if it is there."""
+    answer.cancel()
+    none: Future[Answer] = Future()
+    none.cancel()
+    return none
