@@ -5,6 +5,7 @@
 # make wheels DIR=wheels  collect what an offline machine needs
 # make train-tiny DATA=D  train the packaged model again (docs/train.md; SHARE=0.1: a tenth)
 # make bench              every benchmark, against what others do; results in out/bench/
+# make bench-docs         write docs/performance.md and the README's paragraph from out/bench/
 # make bench-env          compile and install what they compare with (.venv-bench)
 # make docs               write the generated part of docs/ again
 # make clean              remove the environment and what the checks left
@@ -26,7 +27,7 @@ BIN    := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile
 SETUP  := $(PYTHON) build_tools/setup_env.py --venv $(VENV)
 
-.PHONY: help demo test test-all lint types imports wheels train-tiny bench bench-env docs clean \
+.PHONY: help demo test test-all lint types imports wheels train-tiny bench bench-env bench-docs docs clean \
         setup-runtime setup-dev test-packages python
 
 help:
@@ -79,7 +80,9 @@ bench-env: python
 
 bench: setup-dev bench-env
 	@$(BIN)/python benchmarks/run_all.py -o $(BENCH_OUT) --bench-env $(abspath $(BENCH_VENV)) $(BENCH_ARGS)
-	@$(BIN)/python benchmarks/tables.py $(BENCH_OUT)
+
+bench-docs: setup-dev
+	@$(BIN)/python benchmarks/tables.py $(BENCH_OUT) --readme README.md
 
 docs: setup-dev
 	@$(BIN)/python build_tools/cli_docs.py

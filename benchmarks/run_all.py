@@ -74,7 +74,7 @@ def frame_rates(args: argparse.Namespace) -> Iterator[tuple[str, Command]]:
     """Of this revision, and of it against the one before."""
     small = ["--frames", "20", "--turns", "1", "--turn", "10"] if args.quick else []
     program: Command = ["frames_per_second", DEMO, "--against", BEFORE]
-    yield "frames_per_second", [*program, *(small or ["--frames", "2000"])]
+    yield "frames_per_second", [*program, *(small or ["--frames", "5000"])]
 
 
 def real_clips() -> list[Path]:

@@ -1,9 +1,10 @@
 """Tables and plots of docs/performance.md from the results of run_all.py.
 
-    python benchmarks/tables.py [out/bench] [--page docs/performance.md]
+    python benchmarks/tables.py [out/bench] [--page docs/performance.md] [--readme README.md]
 
 The newest line of each benchmark in `results.jsonl` counts; what was not run is left out. The page
-is written between its two marks, the plots into `images/` beside it. Nothing is measured here.
+is written between its two marks, the plots into `images/` beside it, and with `--readme` the
+paragraph "Measured" of that file. Nothing is measured here.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,7 @@ def main() -> int:
     )
     parser.add_argument("folder", type=Path, nargs="?", default=REPO / "out" / "bench")
     parser.add_argument("--page", type=Path, default=REPO / "docs" / "performance.md")
+    parser.add_argument("--readme", type=Path, help="write its paragraph too")
     args = parser.parse_args()
     source = args.folder / "results.jsonl"
     if not source.is_file():
@@ -67,7 +70,37 @@ def main() -> int:
     text = "\n\n".join(sections(results, images))
     args.page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
     print(f"written: {args.page}")
+    if args.readme:
+        write_readme(args.readme, results)
     return 0
+
+
+def write_readme(readme: Path, results: Results) -> None:
+    """The paragraph "Measured" of the front page."""
+    rate, tasks = results["frames_per_second"], results.get("frame_tasks_smollm2")
+    frames, versions, cpu = rate["frames"], rate["versions"], rate["machine"]["cpu"]
+    words = (
+        "A caption and one grounding about every frame of a 720p video, decoding included: "
+        f"{rate['fps']:.1f} frames/s on two cores, {rate['ratio']:.2f} times as many as with one "
+        f"job after the other, {rate[f'rss_mib_{frames}']:.0f} MiB of memory after {frames:,} "
+        "frames. "
+    )
+    if tasks:
+        ratios = tasks["ratios"]
+        words += (
+            "A caption, three groundings and a question about every frame, on a ViT-B and "
+            f"SmolLM2-135M: {ratios['libmtmd']:.1f} times as fast as llama-cpp-python's own "
+            f"multimodal handler, {ratios['generate']:.1f} times as transformers. "
+        )
+    words += (
+        f"({cpu}, 2 virtual cores, onnxruntime {versions['onnxruntime']}, llama-cpp-python "
+        f"{versions['llama-cpp-python']}, {rate['date']}, `make bench`; "
+        "[all of it](docs/performance.md).)"
+    )
+    before, mark, rest = readme.read_text("utf-8").partition("## Measured\n")
+    after = rest[rest.index("\n## ") :]
+    readme.write_text(f"{before}{mark}\n{textwrap.fill(words, 104)}\n{after}", "utf-8")
+    print(f"written: {readme}")
 
 
 def read(source: Path) -> Results:

@@ -31,7 +31,7 @@ ELSEWHERE = {
     "make test": ".ci/run",
     "make demo": ".ci/run sets up the same way; the demo itself: test_cli.py",
     "make wheels": "by hand before a release: it needs a registry and minutes",
-    "make bench": "test of benchmarks/frames_per_second.py",
+    "make bench": "test_benchmarks_engine.py runs the quick forms; the rest by hand: 20 minutes",
     "make train-tiny": "by hand: it takes hours; its recipes are read by the tests of training",
     "pip install": "tests/packaging (wheel, bare environment); .ci/run (all extras)",
     "source .venv/bin/activate": "a shell's own business",
