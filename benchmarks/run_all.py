@@ -61,6 +61,7 @@ def programs(args: argparse.Namespace) -> Iterator[tuple[str, Command]]:
     yield "drafts", ["drafts", *quick]
     for clip in real_clips():
         yield f"drafts_{clip.stem}", ["drafts", "--video", clip, *quick]
+    yield "gating", ["gating", *quick]
     yield "streams", ["streams", *quick]
     yield "roofline", ["roofline", *quick]
     yield "frame_tasks", ["frame_tasks", "--peers", "apart", *quick]

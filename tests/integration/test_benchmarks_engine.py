@@ -111,3 +111,11 @@ def test_results_of_a_run_become_tables_and_plots(repo: Path, tmp_path: Path) ->
     assert "old" not in text.splitlines()
     assert "`benchmarks/overhead.py --quick`" in text
     assert (tmp_path / "images" / "streams.svg").is_file()
+
+
+def test_the_gate_sees_what_appears_while_it_saves_encodings(repo: Path) -> None:
+    figures = run(repo, "gating", "--quick")
+
+    assert [figures[clip]["missed"] for clip in ("hover", "pan", "fast")] == [0, 0, 0]
+    assert figures["hover"]["encodes"] < figures["hover"]["frames"]
+    assert figures["fast"]["saved"] <= figures["hover"]["saved"]
