@@ -4,13 +4,13 @@
 
 Three clips are cut from frames of the demo clip, as a camera would see them: hovering (it trembles
 by two pixels, noise, the light drifts), panning (four pixels a frame) and fast flight (forty). In
-each, a patch of another frame, 5 % of the width, appears three times for four seconds. The gate
-judges every frame; what it lets through is encoded. `--clip` measures files of your own.
+each, a vehicle of 5 % of the width appears for four seconds: a white, a red and a black one. The
+gate judges every frame; what it lets through is encoded. `--clip` measures files of your own.
 
     saved         share of the encodings that every frame would have taken
     worst_age     media seconds since the frame that a carried answer is about
     heard_within  longest time without any sign of life
-    missed        of the patches: appearances that no frame was let through for
+    missed        of the vehicles: those that no frame was let through for
     late          seconds from its appearance to the frame that was let through, at most
     gate_ms       what judging one frame takes
 
@@ -46,7 +46,8 @@ from skyeye_edge.runtime.gate import Gate
 
 Rgb = npt.NDArray[np.uint8]
 WIDE, HIGH = 1280, 720
-PATCH = 64  # pixels: 5 % of the width
+LONG, BROAD = 64, 36  # pixels of a vehicle: 5 % of the width
+COLOURS = ((235, 235, 230), (170, 30, 35), (25, 25, 30))
 APPEARANCES, STAYS = (0.2, 0.5, 0.8), 4.0  # shares of the clip, seconds
 TASK = sky.Ground("the car")
 STALE_BELOW = 0.5  # overlap of two boxes
@@ -94,9 +95,8 @@ def main() -> int:
 
 def drawn_clips(seconds: float, rate: float) -> dict[str, Clip]:
     """Hover, pan and fast flight, with patches that come and go."""
-    pictures = frames_of(DEMO, 2, step=120)
-    ground = np.asarray(Image.fromarray(pictures[0].rgb).resize((2 * WIDE, 2 * HIGH)))
-    patch = np.asarray(Image.fromarray(pictures[1].rgb).resize((PATCH, PATCH)))
+    picture = Image.fromarray(frames_of(DEMO, 1)[0].rgb)
+    ground = np.asarray(picture.resize((2 * WIDE, 2 * HIGH)))
     stays = min(STAYS, seconds / 6)
     events = tuple((share * seconds, share * seconds + stays) for share in APPEARANCES)
     speeds = {"hover": 0, "pan": 4, "fast": 40}  # pixels a frame
@@ -109,14 +109,23 @@ def drawn_clips(seconds: float, rate: float) -> dict[str, Clip]:
             if not speed:
                 left, top = (int(edge + random.integers(-2, 3)) for edge in (left, top))
             view = window(ground, left, top)
-            if any(first <= moment < last for first, last in events):
-                view[300 : 300 + PATCH, 600 : 600 + PATCH] = patch
+            for colour, (first, last) in zip(COLOURS, events, strict=True):
+                if first <= moment < last:
+                    park(view, colour)
             yield sky.Frame(as_seen(view, moment, random), time=moment, index=number)
 
     return {
         name: Clip(lambda speed=speed: frames(speed), events)  # type: ignore[misc]
         for name, speed in speeds.items()
     }
+
+
+def park(view: npt.NDArray[np.float32], colour: tuple[int, int, int]) -> None:
+    """Put a vehicle with two dark windows into the middle of a view."""
+    top, left = HIGH // 2, WIDE // 2
+    view[top : top + BROAD, left : left + LONG] = colour
+    for place in (14, 44):
+        view[top + 5 : top + BROAD - 5, left + place : left + place + 6] = (40, 45, 55)
 
 
 def window(ground: Rgb, left: int, top: int) -> npt.NDArray[np.float32]:

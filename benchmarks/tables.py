@@ -250,7 +250,7 @@ def gating(result: Mapping[str, Any]) -> str:
         if isinstance(each, dict) and "saved" in each
     ]
     return (
-        "The gate: encodings saved, age of carried answers, patches of 5 % of the width that were "
+        "The gate: encodings saved, age of carried answers, vehicles of 5 % of the width that were "
         "missed (of 3), carried answers that asking would have changed, and how much the model's "
         f"answers flicker by themselves:\n\n{table(head, rows)}"
     )
