@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +26,14 @@ from skyeye_edge.cli.options import (
     open_model,
     seconds,
 )
+from skyeye_edge.core.errors import InputError
 
 if TYPE_CHECKING:
+    from skyeye_edge.runtime.model import Model
     from skyeye_edge.runtime.sinks.jsonl import PatientSink
+    from skyeye_edge.runtime.sources.source import Source
+    from skyeye_edge.runtime.stream import Stream
+    from skyeye_edge.runtime.streams import Streams
 
 EXAMPLES = (
     'skyeye-edge watch udp://127.0.0.1:5600 --phrase "a boat"',
@@ -38,9 +43,9 @@ EXAMPLES = (
 
 def add_parser(commands: Commands) -> None:
     """Options of `watch`."""
-    summary = "Watch a live stream (udp:// as MPEG-TS, rtsp://) until Ctrl-C."
+    summary = "Watch live streams (udp:// as MPEG-TS, rtsp://) until Ctrl-C."
     parser = add_command(commands, "watch", summary, EXAMPLES)
-    parser.add_argument("url", metavar="URL", help="address; a file is watched as well")
+    parser.add_argument("urls", nargs="+", metavar="URL", help="address; a file is watched as well")
     add_questions(parser)
     add_model(parser)
     add_every(parser)
@@ -61,24 +66,31 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="write events there too, as JSON Lines"
     )
+    parser.add_argument(
+        "--max-age",
+        type=seconds,
+        metavar="S",
+        help="drop frames that are older when their turn comes; default: none",
+    )
+    parser.add_argument(
+        "--priority",
+        type=priorities,
+        metavar="LIST",
+        help="of several URLs, how many turns each gets, as 2,1,1; default: the same",
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """`skyeye-edge watch`; 130 after Ctrl-C, 0 after SIGTERM, SIGHUP or the end of the source."""
-    from skyeye_edge.core.tasks import Caption
     from skyeye_edge.runtime.ending import ending_on_signals
-    from skyeye_edge.runtime.sources import open_source
 
-    tasks = [Caption(), *asked_tasks(args)]
     with (
         ending_on_signals() as ending,
-        closing(open_source(args.url, keep_damaged=args.keep_damaged)) as source,
+        opened_sources(args) as sources,
         open_model(args) as model,
-        model.stream(
-            source, tasks=tasks, every=args.every, gate=args.gate, heartbeat=args.heartbeat
-        ) as events,
+        watched(model, sources, args) as events,
         recording(args) as lines,
     ):
         ending.stops(events)
@@ -86,12 +98,64 @@ def run(args: argparse.Namespace) -> int:
         for event in events:
             if lines is not None:
                 lines.write(event)
-            voice.say(event.to_json() if args.json else event_line(event))
+            name = f"{event.source}: " if len(sources) > 1 else ""
+            voice.say(event.to_json() if args.json else f"{name}{event_line(event)}")
     if ending.heard is not None:
         return leave(ending.heard)
     if voice.broken is not None:
         raise voice.broken
     return 1 if lines is not None and lines.lost else 0
+
+
+@contextmanager
+def opened_sources(args: argparse.Namespace) -> Iterator[list[Source]]:
+    """What is watched; checked before the model is opened."""
+    from skyeye_edge.runtime.sources import open_source
+
+    check_priorities(args)
+    with ExitStack() as opened:
+        yield [
+            opened.enter_context(
+                closing(
+                    open_source(
+                        url, keep_damaged=args.keep_damaged, skip="skip" not in args.without
+                    )
+                )
+            )
+            for url in args.urls
+        ]
+
+
+def watched(model: Model, sources: Sequence[Source], args: argparse.Namespace) -> Stream | Streams:
+    """The events of all sources."""
+    from skyeye_edge.core.tasks import Caption
+
+    tasks = [Caption(), *asked_tasks(args)]
+    options = {
+        "every": args.every,
+        "gate": args.gate,
+        "heartbeat": args.heartbeat,
+        "max_age": args.max_age,
+    }
+    if len(sources) == 1:
+        return model.stream(sources[0], tasks, **options)
+    return model.streams(sources, tasks, priorities=args.priority, **options)
+
+
+def check_priorities(args: argparse.Namespace) -> None:
+    """Refuse more or fewer than URLs; raises InputError."""
+    if args.priority is not None and len(args.priority) != len(args.urls):
+        raise InputError(
+            f"--priority: {len(args.priority)} numbers for {len(args.urls)} URLs; give one each"
+        )
+
+
+def priorities(text: str) -> list[float]:
+    """The value of --priority."""
+    shares = [seconds(part) for part in text.split(",")]
+    if 0 in shares:
+        raise argparse.ArgumentTypeError(f"{text!r}: a priority of 0 would have no turn")
+    return shares
 
 
 def leave(number: int) -> int:

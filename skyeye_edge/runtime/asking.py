@@ -203,7 +203,7 @@ class Asking:
         if decision is not None and not decision.open:
             self._since += Counts(0, 0, {"gate": 1})
             if decision.heartbeat:
-                self._add(Unchanged(frame, decision, self._counted()))
+                self._add(Unchanged(frame, decision, self.counted()))
             return frames
         frames = (*frames, frame)
         if len(frames) < self._clip:
@@ -217,7 +217,7 @@ class Asking:
             frames = ()
         self._since += change.before
         # what became of frames of an unfinished clip is told with their answer
-        self._add(Changed(change, Counts() if frames else self._counted()))
+        self._add(Changed(change, Counts() if frames else self.counted()))
         return frames
 
     def _ask_about(self, frames: tuple[Frame, ...], decision: GateDecision | None) -> None:
@@ -231,10 +231,11 @@ class Asking:
         except Exception as error:  # told where the answer would be
             answer = Future()
             answer.set_exception(error)
-        self._add(Asked(frames, answer, self._counted(), decision))
+        self._add(Asked(frames, answer, self.counted(), decision))
         answer.add_done_callback(lambda _: self._notify())
 
-    def _counted(self) -> Counts:
+    def counted(self) -> Counts:
+        """What happened since the last entry, or since this was last asked."""
         counts, self._since = self._since, Counts()
         return counts
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from skyeye_edge.runtime.stream import Stream
+from skyeye_edge.runtime.streams import Streams
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -22,9 +23,9 @@ class Ending:
         # its `put` is the one thing in a queue that a signal handler may call
         self._wishes: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._before: dict[int, signal._HANDLER] = {}
-        self._stream: Stream | None = None
+        self._stream: Stream | Streams | None = None
 
-    def stops(self, stream: Stream) -> None:
+    def stops(self, stream: Stream | Streams) -> None:
         """From now on signals stop `stream`; outside the main thread nothing changes."""
         if threading.current_thread() is not threading.main_thread():
             return

@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Collection, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
@@ -58,12 +57,11 @@ from skyeye_edge.core.tasks import (
     Task,
     TaskOf,
     as_tasks,
-    check_tasks,
     task_entry,
     with_min_score,
 )
 from skyeye_edge.runtime.engine import Engine
-from skyeye_edge.runtime.gate import DEFAULT_HEARTBEAT, Gate, check_heartbeat
+from skyeye_edge.runtime.gate import DEFAULT_HEARTBEAT
 from skyeye_edge.runtime.language import LanguageModel
 from skyeye_edge.runtime.libllama import ContextOptions, can_use_gpu
 from skyeye_edge.runtime.machine import cores
@@ -74,6 +72,8 @@ if TYPE_CHECKING:
     from skyeye_edge.runtime.chat import Chat
     from skyeye_edge.runtime.sources.source import Source
     from skyeye_edge.runtime.stream import Stream
+    from skyeye_edge.runtime.streams import Streams
+    from skyeye_edge.runtime.watching import Watching
 
 log = logging.getLogger(__name__)
 
@@ -415,34 +415,78 @@ class Model:
                 for, or no such source.
             MediaError: the source holds no picture.
         """
-        from skyeye_edge.runtime.sources import open_source
-        from skyeye_edge.runtime.sources.live import LiveSource
-        from skyeye_edge.runtime.sources.push import Push
-        from skyeye_edge.runtime.stream import Stream
+        watching = self._watching(
+            tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age
+        )
+        return watching.open(source, priority)
+
+    def streams(
+        self,
+        sources: Sequence[str | Path | Source],
+        tasks: Sequence[Task],
+        *,
+        every: float = 1.0,
+        clip: int = 1,
+        min_score: float | None = None,
+        keep_damaged: bool = False,
+        gate: bool | None = None,
+        heartbeat: float = DEFAULT_HEARTBEAT,
+        max_age: float | None = None,
+        priorities: Sequence[float] | None = None,
+    ) -> Streams:
+        """Events of several sources as they come; each says in `source` whose it is.
+
+        The sources take turns, by their priorities. One that ends or fails does not end the others,
+        and `add` and `remove` of what is returned change which are watched.
+
+        Args:
+            sources: as for `stream`; they may be of different kinds, and none at first.
+            priorities: one per source, see `stream`; None: 1 for all.
+            tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age: as for `stream`.
+
+        Raises:
+            InputError: as for `stream`, or not as many priorities as sources.
+            MediaError: a source holds no picture.
+        """
+        from skyeye_edge.runtime.streams import Streams
+
+        watching = self._watching(
+            tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age
+        )
+        opened = as_tuple(sources, "sources", '["udp://:5600", "rtsp://host/path"]')
+        shares = [1.0] * len(opened) if priorities is None else list(priorities)
+        if len(shares) != len(opened):
+            raise InputError(f"{len(shares)} priorities for {len(opened)} sources; give one each")
+        return Streams(watching.open, list(zip(opened, shares, strict=True)))
+
+    def _watching(
+        self,
+        tasks: Sequence[Task],
+        every: float,
+        clip: int,
+        min_score: float | None,
+        keep_damaged: bool,
+        gate: bool | None,
+        heartbeat: float,
+        max_age: float | None,
+    ) -> Watching:
+        from skyeye_edge.runtime.watching import Watching
 
         self._engine.check_open()
-        if gate is not None:
-            check_flag(gate, "gate")
-        check_heartbeat(heartbeat)
-        asked = as_tasks(tasks)
-        check_tasks(asked, clip)
         check_min_score(min_score)
+        asked = tuple(with_min_score(task, min_score) for task in as_tasks(tasks))
         self.spec.check_frames(clip)
-        check_flag(keep_damaged, "keep_damaged")
-        asked = tuple(with_min_score(task, min_score) for task in asked)
-        opened = open_source(source, keep_damaged=keep_damaged, skip="skip" not in self.without)
-        live = isinstance(opened, LiveSource)
-        gated = live and clip == 1 if gate is None else gate
-        return Stream(
-            partial(self.submit, client=object(), priority=priority),
-            opened,
+        return Watching(
+            self.submit,
+            self.description,
+            "skip" not in self.without,
             asked,
             every,
-            model=self.description,
-            clip=clip,
-            gate=Gate(heartbeat) if gated else None,
-            max_age=max_age,
-            eager=not live and not isinstance(opened, Push),
+            clip,
+            keep_damaged,
+            gate,
+            heartbeat,
+            max_age,
         )
 
     @property

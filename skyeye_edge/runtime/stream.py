@@ -48,6 +48,7 @@ class Stream:
         clip: so many frames are asked about as one.
         gate: decides which frames are worth asking about; None: all of them.
         max_age: seconds; a frame that is older when its turn comes is dropped as `stale`.
+        ahead: questions that may be under way at once.
         eager: also ask while nobody waits for events; False for what goes on by itself.
         totals, answered: what an interrupted run had counted before.
         changed: told when there may be a new event; several streams share one.
@@ -68,6 +69,7 @@ class Stream:
         clip: int = 1,
         gate: Gate | None = None,
         max_age: float | None = None,
+        ahead: int = AHEAD,
         eager: bool = True,
         totals: Counts | None = None,
         answered: int = 0,
@@ -91,7 +93,7 @@ class Stream:
         self._utc = utc
         self._since = Counts()  # what happened since the last event with counts
         self._last: AnswerEvent | None = None  # what a heartbeat carries
-        self._failure: Exception | None = None
+        self.failure: Exception | None = None  # why it ended, if not in order
         self._closed = self._ended = False
         self._ready: deque[Event] = deque()
         self._nonce, self._number = secrets.token_hex(8), 0  # makes ids unique in the world
@@ -101,7 +103,7 @@ class Stream:
             _asker(submit, tasks, max_age),
             clip=clip,
             gate=gate,
-            ahead=AHEAD,
+            ahead=ahead,
             eager=eager,
             changed=changed or threading.Condition(),  # over an RLock: a signal handler may stop
         )
@@ -131,6 +133,22 @@ class Stream:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def poll(self) -> Event | None:
+        """The next event if it is there; a source that fails ends as any other does."""
+        while not self._ready and not self._ended and self._asking.is_ready:
+            try:
+                self._ready.extend(self._build_events(self._asking.take()))
+            except Exception as error:
+                self.failure = self.failure or error
+                self._count(self._asking.counted())
+                self._ready.extend(self._told(SourceChange("ENDED", f"{error}")))
+        return self._ready.popleft() if self._ready else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there will be no further event."""
+        return self._closed or (self._ended and not self._ready)
 
     @property
     def is_ready(self) -> bool:
@@ -196,7 +214,7 @@ class Stream:
             self._lose(entry, "stale")
             return
         except Exception as error:  # the stream ends in order, then the error goes on
-            self._failure = self._failure or error
+            self.failure = self.failure or error
             self.stop()
             self._lose(entry, "closed")
             return
@@ -218,8 +236,8 @@ class Stream:
 
     def _told(self, change: SourceChange) -> Iterator[Event]:
         """What a source says of itself; behind its end the summary."""
-        if self._failure is not None:
-            change = replace(change, cause=f"{self._failure}")
+        if self.failure is not None:
+            change = replace(change, cause=f"{self.failure}")
         yield build_state(change, self.source.name, self._utc(), nonce=self._next_nonce())
         if change.state == "ENDED":
             self._ended = True
@@ -239,7 +257,7 @@ class Stream:
             self._gate.forget()
 
     def _raise_failure(self) -> None:
-        failure, self._failure = self._failure, None
+        failure, self.failure = self.failure, None
         if failure is not None:
             raise failure
 

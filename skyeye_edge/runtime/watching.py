@@ -1,0 +1,87 @@
+"""What is asked of sources, and the streams that are opened so: the same for one and for many."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from skyeye_edge.core.arguments import check_flag, check_number
+from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.tasks import Task, check_tasks
+from skyeye_edge.runtime.gate import Gate, check_heartbeat
+from skyeye_edge.runtime.question import Answer
+from skyeye_edge.runtime.sources import open_source
+from skyeye_edge.runtime.sources.live import LiveSource
+from skyeye_edge.runtime.sources.push import Push
+from skyeye_edge.runtime.sources.source import Source
+from skyeye_edge.runtime.sources.timing import check_every
+from skyeye_edge.runtime.stream import AHEAD, Stream
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watching:
+    """What is asked, and of which frames; see `Model.stream`."""
+
+    submit: Callable[..., Future[Answer]]
+    description: Mapping[str, str]  # of the model
+    skip: bool  # pictures of files that nobody needs
+    tasks: tuple[Task, ...]
+    every: float
+    clip: int
+    keep_damaged: bool
+    gate: bool | None
+    heartbeat: float
+    max_age: float | None
+
+    def __post_init__(self) -> None:
+        check_tasks(self.tasks, self.clip)
+        check_every(self.every)
+        check_flag(self.keep_damaged, "keep_damaged")
+        if self.gate is not None:
+            check_flag(self.gate, "gate")
+        check_heartbeat(self.heartbeat)
+        if self.max_age is not None:
+            check_number(self.max_age, "max_age (seconds)", 0)
+
+    def open(
+        self,
+        source: str | Path | Source,
+        priority: float = 1.0,
+        changed: threading.Condition | None = None,
+    ) -> Stream:
+        """A stream of one source; those that share `changed` share the model by turns.
+
+        Raises:
+            InputError: no such source, or a priority that is none.
+            MediaError: the source holds no picture.
+        """
+        check_priority(priority)
+        opened = open_source(source, keep_damaged=self.keep_damaged, skip=self.skip)
+        live = isinstance(opened, LiveSource)
+        gated = live and self.clip == 1 if self.gate is None else self.gate
+        goes_on = live or isinstance(opened, Push)  # whether or not anybody asks
+        return Stream(
+            partial(self.submit, client=object(), priority=priority),
+            opened,
+            self.tasks,
+            self.every,
+            model=self.description,
+            clip=self.clip,
+            gate=Gate(self.heartbeat) if gated else None,
+            max_age=self.max_age,
+            # Among several, the others fill the time; what would be asked ahead would grow old.
+            ahead=1 if goes_on and changed is not None else AHEAD,
+            eager=not goes_on,
+            changed=changed,
+        )
+
+
+def check_priority(priority: float) -> None:
+    """Refuse what is no share of turns; raises InputError."""
+    check_number(priority, "priority", 0)
+    if priority == 0:
+        raise InputError("priority 0: it must be more than 0")
