@@ -34,7 +34,7 @@ from onnx import TensorProto, helper
 
 import skyeye_edge as sky
 from measure import report, use_cores
-from skyeye_edge.runtime.libllama import ContextOptions, LlamaContext, LlamaModel, Tokens
+from skyeye_edge.runtime.libllama import ContextOptions, LlamaContext, LlamaModel, Threads, Tokens
 
 Product = tuple[str, tuple[int, ...], tuple[int, ...]]  # operator, shapes of both sides
 STREAM_BYTES = 2**28  # far more than any cache
@@ -91,7 +91,7 @@ def measure_decode(bundle: sky.Bundle, threads: int, repeats: int) -> dict[str, 
     weights = read_weight_bytes(path)
     sequences = 4
     model = LlamaModel(path)
-    context = LlamaContext(model, ContextOptions(CONTEXT, sequences, threads))
+    context = LlamaContext(model, ContextOptions(CONTEXT, sequences, Threads(threads, threads)))
     try:
         ids = list(range(300, 300 + FILLED))
         for number in range(sequences):

@@ -112,15 +112,16 @@ def backend_problem(quiet: bool) -> str:
     """Load both backends and print what they can run on; returns what stops them, if anything."""
     try:
         with needs("runtime"):
-            from skyeye_edge.runtime.libllama import can_use_gpu
+            from skyeye_edge.runtime.libllama import can_use_gpu, cpu_features
             from skyeye_edge.runtime.vision.onnx import has_cuda
         vision = "CUDA offered, CPU" if has_cuda() else "CPU"
         language = "GPU, CPU" if can_use_gpu() else "CPU"
+        features = ", ".join(cpu_features())
     except SkyEyeError as error:
         return str(error)
     if not quiet:
         print(f"vision backend: ONNX Runtime on {vision}")
-        print(f"language backend: llama.cpp on {language}")
+        print(f"language backend: llama.cpp on {language} ({features})")
     return ""
 
 
@@ -138,4 +139,21 @@ def model_problem(quiet: bool) -> str:
     if not quiet:
         print(f"packaged model: {manifest.name} {manifest.version}, {use}")
         print(f"  runs as vision {vision}, language {language}; see {bundle.root / 'LICENSE'}")
+        print_threads(manifest.files[bundle.language_file(language).name].sha256)
     return ""
+
+
+def print_threads(model: str) -> None:
+    """Print the threads of a language model on this machine, and why so many."""
+    from skyeye_edge.runtime.threads import remembered_choice
+
+    try:
+        choice = remembered_choice(model)
+    except SkyEyeError:  # no llama.cpp, which was said before
+        return
+    if choice is None:
+        print("  threads: measured when the model is first opened here")
+        return
+    generate, prefill = choice.threads.generate, choice.threads.prefill
+    print(f"  threads: {generate} for answers, {prefill} for prompts, by a measurement here:")
+    print(f"    {choice.reason}")

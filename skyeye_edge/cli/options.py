@@ -52,7 +52,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         help="auto: a GPU that works, else the CPU; cuda insists on the GPU",
     )
     parser.add_argument(
-        "--threads", type=count, metavar="N", help="that compute; default: as the model needs"
+        "--threads", type=count, metavar="N", help="that compute; default: as was measured here"
     )
     parser.add_argument(
         "--min-score",

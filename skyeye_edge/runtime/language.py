@@ -33,6 +33,7 @@ from skyeye_edge.runtime.libllama import (
     has_tiny_blas,
 )
 from skyeye_edge.runtime.prefix_cache import ImageRun, LiveSequence, PrefixCache, Run, TokenRun
+from skyeye_edge.runtime.threads import chosen_threads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,6 +178,10 @@ class LanguageModel:
         self.batch = min(exact.sequences, options.sequences) if batch else 1
         self._rows = exact.tokens if drafts else 1  # of a step
         self._drafts = DraftBook()
+
+    def choose_threads(self, model: str, default: int) -> None:
+        """Take the threads that are best on this machine; see `chosen_threads`. Before all else."""
+        chosen_threads(self._context, model, default)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -30,6 +30,7 @@ SUPPORTED = "llama-cpp-python>=0.3.36,<0.4"
 UNKNOWN = 0  # token id in every sentencepiece model
 BATCH = 512  # tokens of one llama_decode; more would end the process, so longer runs are cut
 MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ; one more and no context is made
+FEW = 8  # tokens of a call that goes on with answers; more are a prompt
 OUTPUTS = 16  # rows of logits that a sequence may ask for in one call
 
 _F32, _F16 = 0, 1  # ggml types of the KV cache
@@ -43,8 +44,8 @@ _LOG_WARN, _LOG_ERROR, _LOG_CONTINUED = 3, 4, 5
 _FIELDS = {
     "llama_model_params": ("n_gpu_layers",),
     "llama_context_params": (
-        "n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_outputs_max", "n_threads",
-        "n_threads_batch", "flash_attn_type", "type_k", "type_v", "kv_unified", "no_perf",
+        "n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_outputs_max", "flash_attn_type",
+        "type_k", "type_v", "kv_unified", "no_perf",
     ),
     "llama_batch": ("n_tokens", "token", "embd", "pos", "n_seq_id", "seq_id", "logits"),
     "llama_model_quantize_params": ("nthread", "ftype"),
@@ -77,8 +78,30 @@ def library() -> Any:
     callback = llama_cpp.llama_log_callback(_collect)
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
     _kept_alive.append(callback)
+    _load_backends(llama_cpp)
     llama_cpp.llama_backend_init()
     return llama_cpp
+
+
+def _load_backends(llama_cpp: Any) -> None:
+    """Load the parts of a build that keeps them apart (GGML_BACKEND_DL), the best for the CPU.
+
+    Left alone, ggml looks for them beside the interpreter and in the working folder, where it would
+    load whatever bears the right name.
+
+    Raises:
+        BackendError: none of them runs on this processor.
+    """
+    shared = llama_cpp.llama_cpp._lib  # finds the functions of the libraries that it needs, too
+    shared.ggml_backend_reg_count.restype = ctypes.c_size_t
+    if not shared.ggml_backend_reg_count():  # else it is a build of one piece
+        shared.ggml_backend_load_all_from_path(os.fsencode(Path(shared._name).parent))
+    if not shared.ggml_backend_reg_count():
+        raise BackendError(
+            f"llama-cpp-python {llama_cpp.__version__} holds no code for this processor; compile "
+            f"it here: {pip()} install --force-reinstall --no-deps --no-cache-dir "
+            "--no-binary llama-cpp-python llama-cpp-python"
+        )
 
 
 _kept_alive: list[Any] = []  # a collected log callback is a crash at the next log line
@@ -170,12 +193,20 @@ class LlamaModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Threads:
+    """How many compute; no result depends on it."""
+
+    generate: int = 1  # calls of at most FEW tokens
+    prefill: int = 1  # longer ones
+
+
+@dataclass(frozen=True, slots=True)
 class ContextOptions:
     """Size and arithmetic of a context."""
 
     length: int  # positions of each sequence
     sequences: int = 4  # each has memory of its own
-    threads: int = 1
+    threads: Threads = Threads()
     exact: bool = False  # KV in float32: with it, results equal PyTorch's
 
 
@@ -204,7 +235,6 @@ class LlamaContext:
         params.n_batch = params.n_ubatch = BATCH
         params.n_seq_max = options.sequences
         params.n_outputs_max = self._outputs_room = options.sequences * OUTPUTS
-        params.n_threads = params.n_threads_batch = options.threads
         params.type_k = params.type_v = _F32 if options.exact else _F16
         # Flash attention adds up in float16: far from the checkpoint, and no faster on a CPU.
         params.flash_attn_type = _FLASH_OFF
@@ -217,11 +247,17 @@ class LlamaContext:
         if not self._handle:
             raise BackendError(f"{model.path}: llama.cpp cannot make a context: {_complaints()}")
         self.options = options
+        self.set_threads(options.threads)
         self._model = model
         self._memory = lib.llama_get_memory(self._handle)
         self._fill_batches(lib)
         self._logits: Logits = np.empty((0, 0), np.float32)
         self._logits_address = 0
+
+    def set_threads(self, threads: Threads) -> None:
+        """Compute with so many from the next call on."""
+        self.threads = threads
+        self._threads_set = 0
 
     def _fill_batches(self, lib: Any) -> None:
         """Two batches over numpy arrays; filling them element by element is 100 times slower."""
@@ -331,6 +367,11 @@ class LlamaContext:
             )
 
     def _decode(self, batch: Any, count: int) -> None:
+        # llama.cpp itself would take a token of each of two sequences for a prompt
+        wanted = self.threads.generate if count <= FEW else self.threads.prefill
+        if wanted != self._threads_set:
+            library().llama_set_n_threads(self._handle, wanted, wanted)
+            self._threads_set = wanted
         batch.n_tokens = count
         code = library().llama_decode(self._handle, batch)
         self._outputs[:count] = 0
@@ -436,8 +477,19 @@ def _page_out(path: Path, ended: threading.Event) -> None:
 
 
 def has_tiny_blas() -> bool:
-    """Whether this build multiplies one row and several rows by different code (LLAMAFILE)."""
+    """Whether this build multiplies one row and several rows by different code (LLAMAFILE).
+
+    build_tools/llama_cpp_lean.cmake makes one of which this code takes rows of any number; it says
+    LLAMAFILE_ANY_WIDTH.
+    """
     return b"LLAMAFILE = 1" in library().llama_print_system_info()
+
+
+def cpu_features() -> tuple[str, ...]:
+    """What the code that llama.cpp runs on this processor makes use of, such as AVX2."""
+    cpu = library().llama_print_system_info().decode("utf-8", "replace").partition("CPU : ")[2]
+    entries = [entry.split("=") for entry in cpu.split("|") if "=" in entry]
+    return tuple(name.strip() for name, value in entries if value.strip() == "1")
 
 
 def can_use_gpu() -> bool:

@@ -36,6 +36,17 @@ def cores() -> int:
     return max(1, math.floor(min(allowed, quota(CGROUP))))
 
 
+def processor() -> str:
+    """What the kernel calls the processor; what Python calls it where the kernel does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    names = ("model name", "Hardware", "CPU part")  # the latter two on ARM
+    told = {line.split(":", 1)[1].strip() for line in lines if line.startswith(names)}
+    return ", ".join(sorted(told)) or platform.processor() or platform.machine()
+
+
 def quota(cgroup: Path) -> float:
     """Cores' worth of time that a container may spend (`docker run --cpus`); inf: no limit.
 

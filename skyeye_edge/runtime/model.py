@@ -63,7 +63,7 @@ from skyeye_edge.core.tasks import (
 from skyeye_edge.runtime.engine import Engine
 from skyeye_edge.runtime.gate import DEFAULT_HEARTBEAT
 from skyeye_edge.runtime.language import LanguageModel
-from skyeye_edge.runtime.libllama import ContextOptions, can_use_gpu
+from skyeye_edge.runtime.libllama import ContextOptions, Threads, can_use_gpu
 from skyeye_edge.runtime.machine import cores
 from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.vision.onnx import OnnxVision, has_cuda
@@ -108,8 +108,9 @@ def load(
         device: "auto" takes a GPU that works, else the CPU; "cuda" insists on the GPU.
         vision: a vision variant of the bundle such as "int8"; "auto" takes the device's default.
         language: a language variant of the bundle such as "Q8_0"; "auto" takes its default.
-        threads: how many compute, at most the cores that are free for this process; None chooses
-            by cores and size of the model.
+        threads: how many compute, at most the cores that are free for this process. None: by cores
+            and size of the model for vision; for language, what a short measurement finds when a
+            model is first opened on a machine (docs/performance.md).
         strict: the setting in which answers equal those of the PyTorch checkpoint: fp32 vision, F32
             language model and KV memory, one thread, CPU. Slower.
         min_score: a box with a lower score is not returned; where none is left, the outcome is
@@ -590,20 +591,29 @@ def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel
             "--no-cache-dir --no-binary llama-cpp-python llama-cpp-python"
         )
     size_bytes = path.stat().st_size
+    asked = 1 if options.strict else options.threads
+    threads = asked or _default_threads(size_bytes, LARGE_GGUF)
     context = ContextOptions(
         length=bundle.spec.context,
         sequences=remembered_prompts(bundle, name, options.remember_mib, exact=options.strict),
-        threads=_threads(options, size_bytes, LARGE_GGUF),
+        threads=Threads(threads, threads),
         exact=options.strict,
     )
     off = options.without | ({"batch", "drafts"} if options.strict else set())
-    return LanguageModel(
+    language = LanguageModel(
         path,
         context,
         gpu=gpu,
         batch="batch" not in off,
         drafts="drafts" not in off,
     )
+    if asked is None and not gpu:
+        try:
+            language.choose_threads(bundle.manifest.files[path.name].sha256, threads)
+        except BaseException:
+            language.close()
+            raise
+    return language
 
 
 def _with_cores(options: Options) -> Options:

@@ -134,7 +134,7 @@ def encoder(bundle: sky.Bundle) -> Iterator[OnnxVision]:
 
 @pytest.fixture(scope="module")
 def language(bundle: sky.Bundle) -> Iterator[LanguageModel]:
-    options = ContextOptions(length=bundle.spec.context, sequences=1, threads=1, exact=True)
+    options = ContextOptions(length=bundle.spec.context, sequences=1, exact=True)
     model = LanguageModel(bundle.language_file("F32"), options)
     yield model
     model.close()
