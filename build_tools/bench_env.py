@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
@@ -85,8 +85,7 @@ def fetch_source(folder: Path, python: Path) -> Path:
         wanted = f"llama-cpp-python=={pinned_llama()}"
         pip: list[Word] = [python, "-m", "pip", "download", "-q", "--no-deps", "-d", source]
         run(*pip, "--no-binary", "llama-cpp-python", wanted)
-        with tarfile.open(source / f"{name}.tar.gz") as archive:
-            archive.extractall(source, filter="data")
+        shutil.unpack_archive(source / f"{name}.tar.gz", source)
     return source / name
 
 

@@ -119,3 +119,26 @@ def test_the_gate_sees_what_appears_while_it_saves_encodings(repo: Path) -> None
     assert [figures[clip]["missed"] for clip in ("hover", "pan", "fast")] == [0, 0, 0]
     assert figures["hover"]["encodes"] < figures["hover"]["frames"]
     assert figures["fast"]["saved"] <= figures["hover"]["saved"]
+
+
+def test_the_front_page_takes_its_figures_from_the_results(repo: Path, tmp_path: Path) -> None:
+    if subprocess.run(
+        ["git", "-C", repo, "cat-file", "-e", "a65e365"], capture_output=True
+    ).returncode:
+        pytest.skip("a checkout without the revision that is compared with")
+    marks = "<!-- written by benchmarks/tables.py -->", "<!-- end of what tables.py writes -->"
+    (tmp_path / "page.md").write_text("\n".join(marks))
+    (tmp_path / "front.md").write_text("# Front\n\n## Measured\n\n30.8 frames/s\n\n## Next\n")
+    environment = {**os.environ, "PYTHONPATH": str(repo)}
+    programs = repo / "benchmarks"
+    words = ["-o", str(tmp_path), "--quick", "--only", "frames_per_second"]
+    pages = ["--page", str(tmp_path / "page.md"), "--readme", str(tmp_path / "front.md")]
+
+    subprocess.run([sys.executable, programs / "run_all.py", *words], check=True, env=environment)
+    tables = [sys.executable, str(programs / "tables.py"), str(tmp_path), *pages]
+    subprocess.run(tables, check=True, env=environment)
+
+    front = (tmp_path / "front.md").read_text()
+    assert "30.8" not in front
+    assert "frames/s on two cores" in " ".join(front.split())
+    assert front.endswith("\n## Next\n")
