@@ -48,6 +48,7 @@ def main() -> int:
     parser.add_argument("--video", type=Path, default=DEMO)
     parser.add_argument("--frames", type=int, default=48, help="of each way; default: 48")
     parser.add_argument("--block", type=int, default=8, help="frames of one turn; default: 8")
+    parser.add_argument("--threads", type=int, help="default: as the runtime chooses")
     parser.add_argument("--quick", action="store_true", help="4 frames in turns of 2")
     args = parser.parse_args()
     if args.quick:
@@ -58,7 +59,9 @@ def main() -> int:
         frames = frames_of(args.video, args.frames + 2, step=2)
         with ExitStack() as stack:
             models = {
-                way: stack.enter_context(sky.load(args.bundle, without=without))
+                way: stack.enter_context(
+                    sky.load(args.bundle, threads=args.threads, without=without)
+                )
                 for way, without in WAYS.items()
             }
             for model in models.values():
@@ -76,6 +79,7 @@ def main() -> int:
             "in_turn": figures["in turn"]["ratio"],
             **figures,
             "frames": args.frames,
+            "threads": args.threads or "chosen",
         },
     )
     return 0

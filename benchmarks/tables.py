@@ -124,6 +124,8 @@ def sections(results: Results, images: Path) -> Iterator[str]:
         yield gating(results["gating"])
     if rows := {k: v for k, v in results.items() if k.startswith("roofline")}:
         yield roofline(rows)
+    if walls := {k: v for k, v in results.items() if k.startswith("overhead")}:
+        yield overheads(walls)
     if drafts := {k: v for k, v in results.items() if k.startswith("drafts")}:
         yield drafted(drafts)
 
@@ -280,6 +282,30 @@ def roofline(results: Results) -> str:
         "Against the machine: weights read per second of decoding as a share of what summing an "
         "array reads, one call for four sequences against four calls, and the encoder's bare "
         f"products of matrices as a share of an encoding:\n\n{table(head, rows)}"
+    )
+
+
+def overheads(results: Results) -> str:
+    """Two rows for each bundle and number of threads."""
+    head = ("bundle", "threads", "way", "share", "ms a frame", "encode", "decode", "decode calls")
+    rows = [
+        (
+            each["bundle"],
+            each["threads"],
+            way,
+            f"{each[way]['ratio']:.2f}",
+            f"{each[way]['wall_ms']:.1f}",
+            f"{each[way]['encode_ms']:.1f}",
+            f"{each[way]['decode_ms']:.1f}",
+            f"{each[way]['decode_calls']:.1f}",
+        )
+        for each in results.values()
+        for way in ("as shipped", "in turn")
+    ]
+    return (
+        "Five tasks a frame: the sum of the libraries' calls as a share of the whole. As shipped, "
+        "vision encodes while language answers, so the sum may exceed the whole; in turn it "
+        f"cannot:\n\n{table(head, rows)}"
     )
 
 
