@@ -73,6 +73,12 @@ def add_parser(commands: Commands) -> None:
         help="drop frames that are older when their turn comes; default: none",
     )
     parser.add_argument(
+        "--max-latency",
+        type=seconds,
+        metavar="S",
+        help="leave out words, then tasks, then frames while answers come later; default: nothing",
+    )
+    parser.add_argument(
         "--priority",
         type=priorities,
         metavar="LIST",
@@ -136,6 +142,7 @@ def watched(model: Model, sources: Sequence[Source], args: argparse.Namespace) -
         "gate": args.gate,
         "heartbeat": args.heartbeat,
         "max_age": args.max_age,
+        "max_latency": args.max_latency,
     }
     if len(sources) == 1:
         return model.stream(sources[0], tasks, **options)

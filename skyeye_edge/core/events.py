@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from hashlib import blake2b
 from typing import Any, Literal, TypeVar
@@ -18,6 +18,7 @@ from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
 from skyeye_edge.core.json_types import (
     AnswerValues,
+    BudgetValues,
     DamageValues,
     DecisionValues,
     GatedValues,
@@ -42,11 +43,31 @@ class GateDecision:
     open: bool
     why: GateReason
     changed: float = 0.0  # share of the picture that differs from the last asked one
-    heartbeat: bool = False  # it is time for a sign of life
+    heartbeat: bool = field(default=False, compare=False)  # it is time for a sign of life
 
     def to_dict(self) -> DecisionValues:
         """The values that stand in an event."""
         return {"why": self.why, "changed": round(self.changed, 4)}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What a budget left out of an answer, so that it came in time."""
+
+    words: int | None = None  # tokens that answers in words could have; None: all
+    tasks: tuple[str, ...] = ()  # that were not asked, such as "ground a boat"
+    one_in: int = 1  # due frames; the others counted as `budget`
+
+    def to_dict(self) -> BudgetValues:
+        """The values that stand in an event."""
+        values: BudgetValues = {}
+        if self.words is not None:
+            values["words"] = self.words
+        if self.tasks:
+            values["left_out"] = list(self.tasks)
+        if self.one_in > 1:
+            values["one_in"] = self.one_in
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +92,7 @@ class AnswerEvent:
     damaged: bool = False  # a frame of it may show what was never there
     user: Any = None  # what `Push.push` was given with the last frame
     gate: GateDecision | None = None  # of a stream with a gate
+    left_out: LeftOut | None = None  # of a stream with a budget, where something was
 
     def __post_init__(self) -> None:
         results = tuple(replace(result, size=self.size) for result in self.results)
@@ -81,6 +103,8 @@ class AnswerEvent:
         user: UserValues = {} if self.user is None else {"user": self.user}
         damage: DamageValues = {"damaged": True} if self.damaged else {}
         gated: GatedValues = {} if self.gate is None else {"gate": self.gate.to_dict()}
+        if self.left_out is not None:
+            gated["budget"] = self.left_out.to_dict()
         return {
             "schema": SCHEMA,
             "type": "answer",
@@ -175,6 +199,7 @@ def build_answer(
     source: str = "",
     prompt_version: int = 1,
     gate: GateDecision | None = None,
+    left_out: LeftOut | None = None,
     nonce: str = "",
 ) -> AnswerEvent:
     """The event for answered frames.
@@ -189,6 +214,7 @@ def build_answer(
         source: name of the stream, for frames that have none of their own.
         prompt_version: counts changes of the tasks during the stream, from 1.
         gate: why these frames were asked about.
+        left_out: what was not asked about them.
         nonce: what no other event has, here and in the other `build_` functions; makes the id.
     """
     last = frames[-1]
@@ -201,6 +227,7 @@ def build_answer(
             any(frame.damaged for frame in frames),
             last.user,
             gate,
+            left_out,
         ),
         nonce,
     )  # fmt: skip
@@ -234,12 +261,13 @@ def build_heartbeat(
             time=_rounded(frame.time),
             utc=_utc_text(utc),
             frames=(),
-            results=tuple(carry(result, index, frame.time) for result in last.results),
+            results=tuple(_held(result, index, last.time, frame.time) for result in last.results),
             counts=_filled(counts),
             timing_ms=dict.fromkeys(STEPS, 0.0),
             damaged=frame.damaged,
             user=frame.user,
             gate=gate,
+            left_out=None,
         ),
         nonce,
     )
@@ -308,6 +336,7 @@ def _event(values: Mapping[str, Any]) -> Event | None:
                 damaged=bool(values.get("damaged", False)),
                 user=values.get("user"),
                 gate=_decision(values),
+                left_out=_left_out(values),
             )
         case "state":
             return StateEvent(**head, state=values["state"], cause=values["cause"])
@@ -317,12 +346,25 @@ def _event(values: Mapping[str, Any]) -> Event | None:
             return None
 
 
+def _held(result: TaskResult, index: int, last: float, now: float) -> TaskResult:
+    """What the gate found to hold still; what had not been looked at before is none the surer."""
+    if result.verified_at is not None and result.verified_at < last:
+        return result
+    return carry(result, index, now)
+
+
+def _left_out(values: Mapping[str, Any]) -> LeftOut | None:
+    if "budget" not in values:
+        return None
+    left = values["budget"]
+    return LeftOut(left.get("words"), tuple(left.get("left_out", ())), left.get("one_in", 1))
+
+
 def _decision(values: Mapping[str, Any]) -> GateDecision | None:
     if "gate" not in values:
         return None
-    is_open = bool(values["frames"])
     gate = values["gate"]
-    return GateDecision(is_open, gate["why"], gate["changed"], heartbeat=not is_open)
+    return GateDecision(bool(values["frames"]), gate["why"], gate["changed"])
 
 
 def _with_id(event: _Event, nonce: str) -> _Event:

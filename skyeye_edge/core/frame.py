@@ -21,7 +21,7 @@ class Counts:
 
     received: int = 0  # frames that came: decoded, left out as stale, or failed to decode
     skipped: int = 0  # not due by `every`
-    dropped: dict[str, int] = field(default_factory=dict)  # by cause: stale, busy, decode, closed
+    dropped: dict[str, int] = field(default_factory=dict)  # by cause: gate, stale, busy, ...
 
     def __add__(self, other: Counts) -> Counts:
         dropped = dict(self.dropped)

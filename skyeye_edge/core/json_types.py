@@ -155,10 +155,19 @@ class DecisionValues(TypedDict):
     changed: Annotated[Share, "share of the picture that differs from the last asked one"]
 
 
+class BudgetValues(TypedDict, total=False):
+    """What was left out, so that the answer came in time."""
+
+    words: Annotated[Count, "tokens that answers in words could have"]
+    left_out: Annotated[list[str], "tasks that were not asked; results that were known are carried"]
+    one_in: Annotated[Count, "so many due frames; the others counted as `budget`"]
+
+
 class GatedValues(TypedDict, total=False):
-    """Of a stream with a gate."""
+    """Of a stream with a gate or a budget."""
 
     gate: DecisionValues
+    budget: BudgetValues
 
 
 class _ResultsValues(HeadValues, UserValues, DamageValues):

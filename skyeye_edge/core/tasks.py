@@ -172,6 +172,17 @@ def max_tokens(task: Task) -> int:
             return 512
 
 
+def task_text(task: Task) -> str:
+    """A task for people: its name, and what is asked."""
+    asked = [getattr(task, name) for name in ("phrase", "name", "question") if hasattr(task, name)]
+    return " ".join([task_name(task), *asked])
+
+
+def is_in_words(task: Task) -> bool:
+    """Whether the answer is a text, of which the beginning is worth something, too."""
+    return isinstance(task, Caption | Describe | Ask | Identify)
+
+
 @dataclass(frozen=True, slots=True)
 class Wording:
     """In which words each task is asked; what is in braces is filled in."""

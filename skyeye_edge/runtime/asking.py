@@ -12,9 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 
 from skyeye_edge.core.events import GateDecision
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.runtime.budget import Budget, Plan
 from skyeye_edge.runtime.gate import Gate
 from skyeye_edge.runtime.question import Answer
 from skyeye_edge.runtime.sources.source import Source
@@ -30,6 +32,7 @@ class Asked:
     answer: Future[Answer]
     counts: Counts  # since the entry before, with these frames
     gate: GateDecision | None = None
+    plan: Plan | None = None  # of a stream with a budget
 
     @property
     def is_ready(self) -> bool:
@@ -68,25 +71,30 @@ class Asking:
         ask: hands a question about frames over.
         clip: so many frames are asked about as one.
         gate: which frames are worth it; None: all.
+        budget: how much is asked about each; None: everything.
         ahead: questions that may be under way at once.
         eager: ask also while nobody waits for answers.
         changed: told when there is something new.
+        clock: monotonic seconds.
     """
 
     def __init__(
         self,
         source: Source,
         every: float,
-        ask: Callable[[tuple[Frame, ...]], Future[Answer]],
+        ask: Callable[[tuple[Frame, ...], Plan | None], Future[Answer]],
         *,
         clip: int,
         gate: Gate | None,
+        budget: Budget | None,
         ahead: int,
         eager: bool,
         changed: threading.Condition,
+        clock: Callable[[], float],
     ) -> None:
         self._source, self._every, self._ask = source, every, ask
         self._clip, self._gate, self._ahead, self._eager = clip, gate, ahead, eager
+        self._budget, self._clock = budget, clock
         self._changed = changed
         self._entries: deque[Entry] = deque()
         self._since = Counts()  # since the last entry
@@ -225,14 +233,25 @@ class Asking:
             if self._stopped_at is not None:
                 self._since += Counts(0, 0, {"closed": len(frames)})
                 return
+        must = decision is not None and decision.heartbeat  # something has to be heard of it
+        plan = self._budget.plan(must=must) if self._budget is not None else None
+        if self._budget is not None and plan is None:
+            self._since += Counts(0, 0, {"budget": len(frames)})
+            if self._gate is not None:
+                self._gate.forget()
+            return
+        last = frames[-1]
+        # Of a file nothing is late but the answer; what goes on by itself is as old as its light.
+        is_live = not self._eager and last.arrived > 0
+        began = last.arrived - last.lag if is_live else self._clock()
         answer: Future[Answer]
         try:
-            answer = self._ask(frames)
+            answer = self._ask(frames, plan)
         except Exception as error:  # told where the answer would be
             answer = Future()
             answer.set_exception(error)
-        self._add(Asked(frames, answer, self.counted(), decision))
-        answer.add_done_callback(lambda _: self._notify())
+        self._add(Asked(frames, answer, self.counted(), decision, plan))
+        answer.add_done_callback(partial(self._done, began))
 
     def counted(self) -> Counts:
         """What happened since the last entry, or since this was last asked."""
@@ -246,8 +265,10 @@ class Asking:
                 entry.answer.cancel()
             self._changed.notify_all()
 
-    def _notify(self) -> None:
+    def _done(self, began: float, answer: Future[Answer]) -> None:
         with self._changed:
+            if self._budget is not None and not answer.cancelled():
+                self._budget.answered(self._clock() - began)
             self._changed.notify_all()
 
 

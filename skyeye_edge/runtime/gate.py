@@ -62,7 +62,7 @@ class Gate:
         check_heartbeat(heartbeat)
         self._heartbeat = heartbeat
         self._asked: _Reference | None = None
-        self._told = -math.inf  # media time of the last event
+        self._told = self._told_before = -math.inf  # media time of the last event, and before it
         self._before = math.nan  # media time of the last frame
 
     def judge(self, frame: Frame) -> GateDecision:
@@ -76,12 +76,12 @@ class Gate:
         if decision.open:
             self._asked = _Reference(cells, frame.size, frame.epoch, frame.time)
         if decision.open or due:
-            self._told = frame.time
-        return replace(decision, heartbeat=due and not decision.open)
+            self._told_before, self._told = self._told, frame.time
+        return replace(decision, heartbeat=due)
 
     def forget(self) -> None:
-        """Let the next frame through: what was asked about the last one has failed."""
-        self._asked = None
+        """Let the next frame through: the last one was not asked about, or without an answer."""
+        self._asked, self._told = None, self._told_before
 
     def _compare(self, frame: Frame, cells: Cells) -> GateDecision:
         asked = self._asked

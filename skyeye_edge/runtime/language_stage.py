@@ -12,7 +12,7 @@ from skyeye_edge.core.parsing import parse_reply
 from skyeye_edge.core.prompt import build_prompt
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.core.spec import ModelSpec
-from skyeye_edge.core.tasks import Task, max_tokens
+from skyeye_edge.core.tasks import Task, is_in_words, max_tokens
 from skyeye_edge.runtime.language import Generation, LanguageModel, Request
 from skyeye_edge.runtime.question import Answer, Job
 
@@ -129,6 +129,8 @@ class LanguageStage:
         turns = (*question.history, (task, None))
         sizes = [frame.size for frame in question.frames]
         limit = max_tokens(task) if question.max_tokens is None else question.max_tokens
+        if question.words is not None and is_in_words(task):
+            limit = min(limit, question.words)
         return Request(
             segments=build_prompt(turns, sizes, self._spec),
             images=job.images,

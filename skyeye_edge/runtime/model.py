@@ -57,6 +57,7 @@ from skyeye_edge.core.tasks import (
     Task,
     TaskOf,
     as_tasks,
+    check_tasks,
     task_entry,
     with_min_score,
 )
@@ -392,6 +393,7 @@ class Model:
         gate: bool | None = None,
         heartbeat: float = DEFAULT_HEARTBEAT,
         max_age: float | None = None,
+        max_latency: float | None = None,
         priority: float = 1.0,
     ) -> Stream:
         """Events of a source, to be used as a context manager and iterated over.
@@ -409,6 +411,8 @@ class Model:
             heartbeat: media seconds within which an event comes although the gate lets nothing
                 through; it carries the last results.
             max_age: seconds; a frame that is older when its turn comes is dropped as `stale`.
+            max_latency: seconds from a frame to its answer. While answers take longer, words, then
+                tasks, then frames are left out; the events say which.
             priority: of the turns of this stream; at 2 it gets twice as many as others at 1.
 
         Raises:
@@ -417,7 +421,15 @@ class Model:
             MediaError: the source holds no picture.
         """
         watching = self._watching(
-            tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age
+            tasks,
+            every,
+            clip,
+            min_score,
+            keep_damaged,
+            gate,
+            heartbeat,
+            max_age,
+            max_latency,
         )
         return watching.open(source, priority)
 
@@ -433,6 +445,7 @@ class Model:
         gate: bool | None = None,
         heartbeat: float = DEFAULT_HEARTBEAT,
         max_age: float | None = None,
+        max_latency: float | None = None,
         priorities: Sequence[float] | None = None,
     ) -> Streams:
         """Events of several sources as they come; each says in `source` whose it is.
@@ -443,7 +456,8 @@ class Model:
         Args:
             sources: as for `stream`; they may be of different kinds, and none at first.
             priorities: one per source, see `stream`; None: 1 for all.
-            tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age: as for `stream`.
+            tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age, max_latency: as
+                for `stream`.
 
         Raises:
             InputError: as for `stream`, or not as many priorities as sources.
@@ -452,7 +466,15 @@ class Model:
         from skyeye_edge.runtime.streams import Streams
 
         watching = self._watching(
-            tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age
+            tasks,
+            every,
+            clip,
+            min_score,
+            keep_damaged,
+            gate,
+            heartbeat,
+            max_age,
+            max_latency,
         )
         opened = as_tuple(sources, "sources", '["udp://:5600", "rtsp://host/path"]')
         shares = [1.0] * len(opened) if priorities is None else list(priorities)
@@ -470,12 +492,14 @@ class Model:
         gate: bool | None,
         heartbeat: float,
         max_age: float | None,
+        max_latency: float | None,
     ) -> Watching:
         from skyeye_edge.runtime.watching import Watching
 
         self._engine.check_open()
         check_min_score(min_score)
         asked = tuple(with_min_score(task, min_score) for task in as_tasks(tasks))
+        check_tasks(asked, clip)
         self.spec.check_frames(clip)
         return Watching(
             self.submit,
@@ -488,6 +512,7 @@ class Model:
             gate,
             heartbeat,
             max_age,
+            max_latency,
         )
 
     @property

@@ -31,12 +31,15 @@ class Question:
     temperature: float = 0.0
     seed: int = 0
     keep_logits: bool = False
+    words: int | None = None  # tokens of answers in words; boxes need all of theirs
 
     def __post_init__(self) -> None:
         if not self.frames:
             raise InputError("a question needs at least one frame")
         if self.max_tokens is not None:
             check_whole(self.max_tokens, "max_tokens", 1)
+        if self.words is not None:
+            check_whole(self.words, "words", 1)
         check_number(self.temperature, "temperature", 0)
         check_whole(self.seed, "seed")
         for task in as_tasks(self.tasks):

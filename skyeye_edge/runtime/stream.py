@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,14 +18,17 @@ from skyeye_edge.core.errors import ClosedError, InputError, LateError
 from skyeye_edge.core.events import (
     AnswerEvent,
     Event,
+    LeftOut,
     build_answer,
     build_heartbeat,
     build_state,
     build_summary,
 )
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
-from skyeye_edge.core.tasks import Task, as_tasks, check_tasks
+from skyeye_edge.core.results import TaskResult, carry
+from skyeye_edge.core.tasks import Task, as_tasks, check_tasks, task_text
 from skyeye_edge.runtime.asking import Asked, Asking, Entry, Unchanged
+from skyeye_edge.runtime.budget import Budget, Plan
 from skyeye_edge.runtime.gate import Gate
 from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.sources.source import Source
@@ -47,12 +51,14 @@ class Stream:
         model: what answers, for the events.
         clip: so many frames are asked about as one.
         gate: decides which frames are worth asking about; None: all of them.
+        budget: how much is asked about each frame; None: all tasks, whatever time they take.
         max_age: seconds; a frame that is older when its turn comes is dropped as `stale`.
         ahead: questions that may be under way at once.
         eager: also ask while nobody waits for events; False for what goes on by itself.
         totals, answered: what an interrupted run had counted before.
         changed: told when there may be a new event; several streams share one.
         utc: the wall clock.
+        clock: monotonic seconds, as in `arrived` of frames.
 
     Raises:
         InputError: no task, or one about boxes for a clip of several frames, or a gate for clips.
@@ -68,6 +74,7 @@ class Stream:
         model: Mapping[str, str] | None = None,
         clip: int = 1,
         gate: Gate | None = None,
+        budget: Budget | None = None,
         max_age: float | None = None,
         ahead: int = AHEAD,
         eager: bool = True,
@@ -75,6 +82,7 @@ class Stream:
         answered: int = 0,
         changed: threading.Condition | None = None,
         utc: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         tasks = as_tasks(tasks)
         check_tasks(tasks, clip)
@@ -90,6 +98,8 @@ class Stream:
         self.answered = answered  # frames
         self._model = model or {}
         self._gate = gate
+        self._tasks = tasks
+        self._known: dict[int, TaskResult] = {}  # the last result of each task, as it is carried
         self._utc = utc
         self._since = Counts()  # what happened since the last event with counts
         self._last: AnswerEvent | None = None  # what a heartbeat carries
@@ -103,9 +113,11 @@ class Stream:
             _asker(submit, tasks, max_age),
             clip=clip,
             gate=gate,
+            budget=budget,
             ahead=ahead,
             eager=eager,
             changed=changed or threading.Condition(),  # over an RLock: a signal handler may stop
+            clock=clock,
         )
         # A stream that nobody holds any more must not go on reading.
         weakref.finalize(self, _abandon, self._asking, source).atexit = False
@@ -223,16 +235,34 @@ class Stream:
         self.answered += len(entry.frames)
         self._last = build_answer(
             entry.frames,
-            answer.results,
+            self._completed(entry, answer.results),
             self._taken(),
             self._utc(),
             timing_ms=answer.timing_ms,
             model=self._model,
             source=self.source.name,
             gate=entry.gate,
+            left_out=self._left_out(entry.plan),
             nonce=self._next_nonce(),
         )
         yield self._last
+
+    def _completed(self, entry: Asked, results: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
+        """One result per task: carried for those that a budget left out, if there was one."""
+        if entry.plan is None:
+            return tuple(results)
+        last = entry.frames[-1]
+        new = dict(zip(entry.plan.tasks, results, strict=True))
+        found = self._known | new
+        self._known |= {task: carry(each, last.index, last.time) for task, each in new.items()}
+        return tuple(found[task] for task in sorted(found))
+
+    def _left_out(self, plan: Plan | None) -> LeftOut | None:
+        if plan is None:
+            return None
+        tasks = (each for number, each in enumerate(self._tasks) if number not in plan.tasks)
+        left_out = LeftOut(plan.words, tuple(task_text(task) for task in tasks), plan.one_in)
+        return None if left_out == LeftOut() else left_out
 
     def _told(self, change: SourceChange) -> Iterator[Event]:
         """What a source says of itself; behind its end the summary."""
@@ -276,12 +306,15 @@ class Stream:
 
 def _asker(
     submit: Callable[..., Future[Answer]], tasks: tuple[Task, ...], max_age: float | None
-) -> Callable[[tuple[Frame, ...]], Future[Answer]]:
-    """Asks all tasks about frames; nobody wants an answer that would begin too late."""
+) -> Callable[[tuple[Frame, ...], Plan | None], Future[Answer]]:
+    """Asks tasks about frames; nobody wants an answer that would begin too late."""
 
-    def ask(frames: tuple[Frame, ...]) -> Future[Answer]:
+    def ask(frames: tuple[Frame, ...], plan: Plan | None) -> Future[Answer]:
         last = frames[-1]
         question = Question(frames, tasks)
+        if plan is not None:
+            chosen = tuple(tasks[number] for number in plan.tasks)
+            question = Question(frames, chosen, words=plan.words)
         if max_age is None or not last.arrived:
             return submit(question)
         return submit(question, deadline=last.arrived - last.lag + max_age)

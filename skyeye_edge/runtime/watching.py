@@ -12,6 +12,7 @@ from pathlib import Path
 from skyeye_edge.core.arguments import check_flag, check_number
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.tasks import Task, check_tasks
+from skyeye_edge.runtime.budget import Budget, check_max_latency
 from skyeye_edge.runtime.gate import Gate, check_heartbeat
 from skyeye_edge.runtime.question import Answer
 from skyeye_edge.runtime.sources import open_source
@@ -36,6 +37,7 @@ class Watching:
     gate: bool | None
     heartbeat: float
     max_age: float | None
+    max_latency: float | None
 
     def __post_init__(self) -> None:
         check_tasks(self.tasks, self.clip)
@@ -46,6 +48,8 @@ class Watching:
         check_heartbeat(self.heartbeat)
         if self.max_age is not None:
             check_number(self.max_age, "max_age (seconds)", 0)
+        if self.max_latency is not None:
+            check_max_latency(self.max_latency)
 
     def open(
         self,
@@ -64,6 +68,8 @@ class Watching:
         live = isinstance(opened, LiveSource)
         gated = live and self.clip == 1 if self.gate is None else self.gate
         goes_on = live or isinstance(opened, Push)  # whether or not anybody asks
+        limit = self.max_latency
+        alone = changed is None and limit is None
         return Stream(
             partial(self.submit, client=object(), priority=priority),
             opened,
@@ -73,8 +79,9 @@ class Watching:
             clip=self.clip,
             gate=Gate(self.heartbeat) if gated else None,
             max_age=self.max_age,
+            budget=None if limit is None else Budget(self.tasks, limit),
             # Among several, the others fill the time; what would be asked ahead would grow old.
-            ahead=1 if goes_on and changed is not None else AHEAD,
+            ahead=AHEAD if alone or (limit is None and not goes_on) else 1,
             eager=not goes_on,
             changed=changed,
         )

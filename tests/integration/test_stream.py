@@ -314,3 +314,22 @@ def test_a_frame_that_is_too_old_when_its_turn_comes_is_dropped_as_stale(tiny: M
     summary = events[-1]
     assert isinstance(summary, SummaryEvent)
     assert (summary.answered, summary.counts.dropped["stale"]) == (0, 3)
+
+
+def test_a_budget_that_cannot_be_met_leaves_out_words_tasks_and_frames_and_says_so(
+    tiny: Model, demo_clip: Path
+) -> None:
+    tasks: list[Task] = [Caption(), Ground("a boat"), Ground("a car")]
+
+    with tiny.stream(demo_clip, tasks, every=0.1, max_latency=1e-6) as stream:
+        events = list(stream)
+
+    check_sums(events)
+    answers = [event for event in events if isinstance(event, AnswerEvent)]
+    assert answers[0].left_out is None
+    last = answers[-1].left_out
+    assert last is not None and (last.words, len(last.tasks), last.one_in) == (12, 2, 8)
+    assert all(len(event.results) == 3 for event in answers)
+    summary = events[-1]
+    assert isinstance(summary, SummaryEvent)
+    assert summary.counts.dropped["budget"] > summary.answered
