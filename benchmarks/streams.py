@@ -19,7 +19,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,7 @@ def main() -> int:
         pictures = [each.rgb for each in frames_of(args.video, PICTURES)]
         with sky.load(args.bundle) as model:
             model.warm_up()
+            measure(model, pictures, 1, args.rate, min(2.0, args.seconds), 0.0)  # to warm up
             alone = resident_mib()
             rows = {
                 str(count): measure(model, pictures, count, args.rate, args.seconds, alone)
@@ -82,13 +83,9 @@ def measure(
 ) -> dict[str, float]:
     """So many streams side by side for so long."""
     cameras = [sky.Push() for _ in range(count)]
-    ages: list[list[float]] = [[] for _ in cameras]
-    readers = [
-        threading.Thread(target=read, args=(model, camera, each))
-        for camera, each in zip(cameras, ages, strict=True)
-    ]
-    for reader in readers:
-        reader.start()
+    ages: dict[str, list[float]] = {camera.name: [] for camera in cameras}
+    reader = threading.Thread(target=read, args=(model, cameras, ages))
+    reader.start()
     started = time.monotonic()
     for number in range(int(seconds * rate)):
         time.sleep(max(0.0, started + number / rate - time.monotonic()))
@@ -98,10 +95,9 @@ def measure(
     grown = resident_mib() - alone_mib
     for camera in cameras:
         camera.end()
-    for reader in readers:
-        reader.join()
-    answers = [len(each) for each in ages]
-    every_age = [age for each in ages for age in each]
+    reader.join()
+    answers = [len(each) for each in ages.values()]
+    every_age = [age for each in ages.values() for age in each]
     return {
         "answers_per_second": sum(answers) / passed,
         "p50_age_ms": statistics.median(every_age),
@@ -111,10 +107,12 @@ def measure(
     }
 
 
-def read(model: sky.Model, camera: sky.Push, ages: list[float]) -> None:
-    """Note the age of every answer of a stream."""
-    with model.stream(camera, TASKS, every=0) as events:
-        ages += [each.timing_ms["age"] for each in events if isinstance(each, AnswerEvent)]
+def read(model: sky.Model, cameras: Sequence[sky.Push], ages: Mapping[str, list[float]]) -> None:
+    """Note the age of every answer by its stream."""
+    with model.streams(cameras, TASKS, every=0, gate=False) as events:
+        for event in events:
+            if isinstance(event, AnswerEvent):
+                ages[event.source].append(event.timing_ms["age"])
 
 
 if __name__ == "__main__":
