@@ -28,6 +28,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             side = sky.open_bundle(args.bundle).spec.vision.image_size
             warm_up, *blocks = write_images(args, max(side, 224), Path(folder))
-            with closing_all(contestants(args, warm_up[:1])) as started:
+            with closing_all(contestants(args, warm_up)) as started:
                 figures = compare(started, blocks, args.frames)
     except sky.SkyEyeError as error:
         print(f"frame_tasks: {error}", file=sys.stderr)
@@ -103,14 +104,14 @@ def main() -> int:
 
 
 def write_images(args: argparse.Namespace, side: int, folder: Path) -> Iterator[list[str]]:
-    """Blocks of new frames as files; the first block is for warming up."""
-    frames = frames_of(args.video, (args.blocks + 1) * args.frames, step=3)
-    for block in range(args.blocks + 1):
+    """New frames as files: two for warming up, then the blocks."""
+    sizes = [2, *[args.frames] * args.blocks]
+    frames = iter(frames_of(args.video, sum(sizes), step=3))
+    for block, size in enumerate(sizes):
         paths = []
-        for number in range(args.frames):
+        for number, frame in enumerate(islice(frames, size)):
             path = folder / f"{block}-{number}.jpg"
-            picture = Image.fromarray(frames[block * args.frames + number].rgb)
-            picture.resize((side, side)).save(path, quality=92)
+            Image.fromarray(frame.rgb).resize((side, side)).save(path, quality=92)
             paths.append(str(path))
         yield paths
 
@@ -122,14 +123,16 @@ def contestants(args: argparse.Namespace, warm_up: list[str]) -> Iterator[Contes
     ours += ["--threads", args.threads] if args.threads else []
     first = Contestant("ours", ours)
     yield first
-    trial = {"images": warm_up, "tasks": TASKS[:1], "words": WORDS[:1], "tokens": [[8]], "limit": 8}
-    first.ask(**trial)
+    asked = {"tasks": TASKS[:1], "words": WORDS[:1], "tokens": [[8]], "limit": 8}
+    trials = [{"images": [image], **asked} for image in warm_up]
+    for trial in trials:
+        first.ask(**trial)
     wanted = args.peers.split(",")
     if odd := sorted(set(wanted) - set(PEERS)):
         raise sky.InputError(f"--peers {odd[0]}: choose from {', '.join(PEERS)}")
     for name in wanted:
         ways = [[*ours, "--apart"]] if name == "apart" else list(ways_of(name, args))
-        yield fastest(name, ways, args.bench_env / "llama.cpp" / "bin", trial)
+        yield fastest(name, ways, args.bench_env / "llama.cpp" / "bin", trials)
 
 
 def ways_of(name: str, args: argparse.Namespace) -> Iterator[Command]:
@@ -154,14 +157,15 @@ def ways_of(name: str, args: argparse.Namespace) -> Iterator[Command]:
             yield [*program, gguf, mmproj, *threads, *flash]
 
 
-def fastest(name: str, ways: list[Command], library: Path, trial: dict[str, Any]) -> Contestant:
+def fastest(
+    name: str, ways: list[Command], library: Path, trials: list[dict[str, Any]]
+) -> Contestant:
     """The quickest of several ways to run a peer, as the warm-up shows."""
     best, quickest = None, float("inf")
     for way in ways:
         paths = {"LLAMA_CPP_LIB_PATH": str(library), "MTMD_CPP_LIB": str(library)}
         peer = Contestant(name, way, **({} if name == "apart" else paths))
-        peer.ask(**trial)
-        seconds = peer.ask(**trial)["seconds"]
+        seconds = [peer.ask(**trial)["seconds"] for trial in trials][-1]  # of a new image
         print(f"{name}: {seconds:.2f} s, {peer.facts['ready']}", file=sys.stderr)
         slower = peer if seconds > quickest else best
         if slower is not peer:
