@@ -27,7 +27,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ from measure import (
     report,
     use_cores,
 )
+from skyeye_edge.core.spec import ModelSpec
+from skyeye_edge.core.tasks import Task, instruction
 
 TASKS = [
     ["caption", ""],
@@ -53,12 +55,6 @@ TASKS = [
     ["ground", "a boat at the pier"],
     ["ground", "the white house"],
     ["ask", "How many cars are on the road?"],
-]
-# The same tasks in words, as our prompts have them.
-WORDS = [
-    "[caption] Please describe this image in one sentence.",
-    *(f"[refer] where is {phrase}?" for kind, phrase in TASKS if kind == "ground"),
-    f"[vqa] {TASKS[-1][1]} Answer briefly.",
 ]
 LIMIT = 24  # tokens of every answer
 HERE = Path(__file__).resolve().parent / "contestants"
@@ -92,10 +88,11 @@ def main() -> int:
     use_cores()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            side = sky.open_bundle(args.bundle).spec.vision.image_size
+            spec = sky.open_bundle(args.bundle).spec
+            words, side = words_of(spec), spec.vision.image_size
             warm_up, *blocks = write_images(args, max(side, 224), Path(folder))
-            with closing_all(contestants(args, warm_up)) as started:
-                figures = compare(started, blocks, args.frames)
+            with closing_all(contestants(args, warm_up, words)) as started:
+                figures = compare(started, blocks, words, args.frames)
     except sky.SkyEyeError as error:
         print(f"frame_tasks: {error}", file=sys.stderr)
         return error.exit_code
@@ -116,14 +113,28 @@ def write_images(args: argparse.Namespace, side: int, folder: Path) -> Iterator[
         yield paths
 
 
-def contestants(args: argparse.Namespace, warm_up: list[str]) -> Iterator[Contestant]:
+def words_of(spec: ModelSpec) -> list[str]:
+    """The tasks as our prompts ask them."""
+    makers: dict[str, Callable[[str], Task]] = {
+        "caption": lambda words: sky.Caption(),
+        "ground": sky.Ground,
+        "ask": sky.Ask,
+    }
+    side = (spec.vision.image_size, spec.vision.image_size)
+    tasks = [makers[kind](words) for kind, words in TASKS]
+    return [instruction(task, side, spec.boxes, spec.prompt.instructions) for task in tasks]
+
+
+def contestants(
+    args: argparse.Namespace, warm_up: list[str], words: list[str]
+) -> Iterator[Contestant]:
     """Ours first: what it writes is how long the others' answers are."""
     ours: Command = [sys.executable, HERE / "ours.py"]
     ours += ["--bundle", args.bundle] if args.bundle else []
     ours += ["--threads", args.threads] if args.threads else []
     first = Contestant("ours", ours)
     yield first
-    asked = {"tasks": TASKS[:1], "words": WORDS[:1], "tokens": [[8]], "limit": 8}
+    asked = {"tasks": TASKS[:1], "words": words[:1], "tokens": [[8]], "limit": 8}
     trials = [{"images": [image], **asked} for image in warm_up]
     for trial in trials:
         first.ask(**trial)
@@ -176,7 +187,9 @@ def fastest(
     return best
 
 
-def compare(started: list[Contestant], blocks: list[list[str]], frames: int) -> dict[str, Any]:
+def compare(
+    started: list[Contestant], blocks: list[list[str]], words: list[str], frames: int
+) -> dict[str, Any]:
     """Seconds of every block by contestant, in turns."""
     seconds: dict[str, list[float]] = {each.name: [] for each in started}
     steps: dict[str, dict[str, float]] = {each.name: {} for each in started}
@@ -185,7 +198,7 @@ def compare(started: list[Contestant], blocks: list[list[str]], frames: int) -> 
         lengths: list[list[int]] = []
         for each in started:
             asked = {"images": images, "limit": LIMIT, "tasks": TASKS}
-            said = each.ask(**asked, words=WORDS, tokens=lengths)
+            said = each.ask(**asked, words=words, tokens=lengths)
             lengths = lengths or said["tokens"]
             seconds[each.name].append(said["seconds"])
             wrote[each.name] += sum(map(sum, said["tokens"]))
