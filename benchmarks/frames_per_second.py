@@ -9,8 +9,8 @@ exceed 1000 / (preprocess + encode + prefill + generate), the row `fps_in_turn`,
 step after the other would make of the same milliseconds. `ratio` is the rate divided by that.
 
 With `--against`, the package of an older revision of this checkout answers the same video with the
-same bundle and the same libraries, in turns of a hundred frames; then `ratio` is the median of
-(our rate / its rate).
+same bundle and the same libraries (or the libllama of `--against-library`), in turns of a hundred
+frames; then `ratio` is the median of (our rate / its rate).
 
 The last table interleaves two ways to ask the same two questions: with the shared beginning of
 their prompts computed once (what the runtime does), and with everything computed again for each.
@@ -63,6 +63,9 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=5000, help="default: 5000")
     parser.add_argument("--bundle", type=Path, help="default: the packaged model")
     parser.add_argument("--against", metavar="REVISION", help="of git: compare with its package")
+    parser.add_argument(
+        "--against-library", type=Path, help="folder of the libllama that it has; default: ours"
+    )
     parser.add_argument("--turns", type=int, default=10, help="of each revision; default: 10")
     parser.add_argument("--turn", type=int, default=TURN, help="frames of a turn; default: 100")
     args = parser.parse_args()
@@ -90,8 +93,10 @@ def measure_against(args: argparse.Namespace) -> dict[str, object]:
         command = [sys.executable, CONTESTANT, args.video.absolute()]
         # the same weights for both: those of this checkout, unless others are named
         command += [args.bundle or sky.open_bundle().root]
-        roots = {"ours": str(REPO), args.against: folder}
-        started = (Contestant(name, command, PYTHONPATH=root) for name, root in roots.items())
+        roots = {"ours": {"PYTHONPATH": str(REPO)}, args.against: {"PYTHONPATH": folder}}
+        if args.against_library:
+            roots[args.against]["LLAMA_CPP_LIB_PATH"] = str(args.against_library.absolute())
+        started = (Contestant(name, command, **root) for name, root in roots.items())
         rates: dict[str, list[float]] = {name: [] for name in roots}
         with closing_all(started) as contestants:
             for turn in range(args.turns + 1):

@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("-o", "--out", type=Path, default=REPO / "out" / "bench")
     parser.add_argument("--only", default="", help="names, or beginnings of names")
     parser.add_argument("--bench-env", type=Path, default=REPO / ".venv-bench")
+    parser.add_argument("--before-library", type=Path, help="libllama of the older revision")
     parser.add_argument("--large", action="store_true", help="TinyLlama's shape too: an hour more")
     parser.add_argument("--quick", action="store_true", help="small counts, no peers")
     args = parser.parse_args()
@@ -80,6 +81,9 @@ def frame_rates(args: argparse.Namespace) -> Iterator[tuple[str, Command]]:
     small = ["--frames", "20", "--turns", "1", "--turn", "10"] if args.quick else []
     program: Command = ["frames_per_second", DEMO, "--against", BEFORE]
     yield "frames_per_second", [*program, *(small or ["--frames", "5000"])]
+    if args.before_library:
+        then: Command = ["--against-library", args.before_library, "--frames", "100"]
+        yield "frames_per_second_library", [*program, *(small or ["--frames", "5000"]), *then]
 
 
 def real_clips() -> list[Path]:

@@ -36,6 +36,7 @@ CLAIMS: tuple[tuple[str, str, str, float | None], ...] = (
     ("frame_tasks_tinyllama", "against llama-server with its prompt cache", "server", None),
     ("frame_tasks", "packaged model: five tasks a frame against one by one", "apart", None),
     ("frames_per_second", "frames/s against one job after the other", "", 1.5),
+    ("frames_per_second_library", "the same, with the libllama of then", "", 1.5),
     ("overhead", "packaged model: the libraries' calls as a share of the whole", "", 0.85),
     ("overhead_smollm2", "SmolLM2's shape: the same", "", 0.95),
     ("drafts", "calls without drafts / with, demo clip", "", 1.5),
