@@ -145,15 +145,14 @@ def model_problem(quiet: bool) -> str:
 
 def print_threads(model: str) -> None:
     """Print the threads of a language model on this machine, and why so many."""
-    from skyeye_edge.runtime.threads import remembered_choice
+    from skyeye_edge.runtime.threads import free_cores, remembered_choice
 
     try:
-        choice = remembered_choice(model)
+        choice = remembered_choice(model, free_cores(overlap=True))
     except SkyEyeError:  # no llama.cpp, which was said before
         return
     if choice is None:
         print("  threads: measured when the model is first opened here")
         return
     generate, prefill = choice.threads.generate, choice.threads.prefill
-    print(f"  threads: {generate} for answers, {prefill} for prompts, by a measurement here:")
-    print(f"    {choice.reason}")
+    print(f"  threads: {generate} for answers, {prefill} for prompts ({choice.reason})")

@@ -179,9 +179,9 @@ class LanguageModel:
         self._rows = exact.tokens if drafts else 1  # of a step
         self._drafts = DraftBook()
 
-    def choose_threads(self, model: str, default: int) -> None:
+    def choose_threads(self, model: str, free: int, default: int) -> None:
         """Take the threads that are best on this machine; see `chosen_threads`. Before all else."""
-        chosen_threads(self._context, model, default)
+        chosen_threads(self._context, model, free, default)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

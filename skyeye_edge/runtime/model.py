@@ -67,6 +67,7 @@ from skyeye_edge.runtime.language import LanguageModel
 from skyeye_edge.runtime.libllama import ContextOptions, Threads, can_use_gpu
 from skyeye_edge.runtime.machine import cores
 from skyeye_edge.runtime.question import Answer, Question
+from skyeye_edge.runtime.threads import free_cores
 from skyeye_edge.runtime.vision.onnx import OnnxVision, has_cuda
 
 if TYPE_CHECKING:
@@ -634,7 +635,8 @@ def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel
     )
     if asked is None and not gpu:
         try:
-            language.choose_threads(bundle.manifest.files[path.name].sha256, threads)
+            free = free_cores(overlap="overlap" not in off)
+            language.choose_threads(bundle.manifest.files[path.name].sha256, free, threads)
         except BaseException:
             language.close()
             raise

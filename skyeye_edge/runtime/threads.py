@@ -39,27 +39,31 @@ class Choice:
     reason: str
 
 
-def remembered_choice(model: str) -> Choice | None:
-    """What `chosen_threads` remembers on this machine, if anything."""
-    return _read(_note(model), cores())
+def free_cores(*, overlap: bool) -> int:
+    """Cores for the language model: with `overlap`, one is kept for the frame that is encoded."""
+    return max(1, cores() - overlap)
 
 
-def chosen_threads(context: LlamaContext, model: str, default: int) -> Choice:
+def remembered_choice(model: str, free: int) -> Choice | None:
+    """What `chosen_threads` takes without measuring, if it can."""
+    if free == 1:
+        return Choice(Threads(1, 1), "no second core is free for it")
+    return _read(_note(model, free), free)
+
+
+def chosen_threads(context: LlamaContext, model: str, free: int, default: int) -> Choice:
     """Give a context the threads that are best here: remembered, else measured and remembered.
 
     Args:
         context: of the model, empty; it is left empty.
         model: whatever stands for its content.
+        free: cores that it may take.
         default: threads for both where the model is too slow to be measured.
     """
-    free = cores()
-    if free == 1:
-        return Choice(Threads(1, 1), "there is one core")
-    note = _note(model)
-    choice = _read(note, free)
+    choice = remembered_choice(model, free)
     if choice is None:
         choice = measured_threads(context, free, default)
-        _write(note, choice)
+        _write(_note(model, free), choice)
     context.set_threads(choice.threads)
     return choice
 
@@ -139,10 +143,10 @@ def _told(times: Times) -> str:
     return ", ".join(each)
 
 
-def _note(model: str) -> Path:
+def _note(model: str, free: int) -> Path:
     """Where the choice for a model is kept, apart for all that may change it."""
     llama = versions().get("llama-cpp-python")
-    facts = (platform.node(), processor(), cores(), cpu_features(), llama, model)
+    facts = (platform.node(), processor(), free, cpu_features(), llama, model)
     name = blake2b(repr(facts).encode("utf-8", "replace"), digest_size=16).hexdigest()
     return cache_folder() / "threads" / f"{name}.json"
 

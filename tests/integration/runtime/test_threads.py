@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import skyeye_edge as sky
 from skyeye_edge.runtime import machine
 from skyeye_edge.runtime.libllama import ContextOptions, LlamaContext, LlamaModel, Threads, Tokens
-from skyeye_edge.runtime.threads import chosen_threads, fastest, remembered_choice
+from skyeye_edge.runtime.threads import chosen_threads, fastest, free_cores, remembered_choice
 
 KEPT = {"generate": 1, "prefill": 2, "reason": "as it was kept"}
 
@@ -27,7 +28,7 @@ def context(weights: LlamaModel) -> Iterator[LlamaContext]:
 
 @pytest.fixture(autouse=True)
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two cores, and where the choices are kept."""
+    """Where the choices are kept; and two cores, on any machine."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
@@ -35,12 +36,12 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_threads_are_measured_once_and_then_remembered(context: LlamaContext, notes: Path) -> None:
-    measured = chosen_threads(context, "a model", 1)
+    measured = chosen_threads(context, "a model", 2, 1)
     (note,) = notes.iterdir()
-    assert remembered_choice("a model") == measured
+    assert remembered_choice("a model", 2) == measured
 
     note.write_text(json.dumps(KEPT))
-    kept = chosen_threads(context, "a model", 1)
+    kept = chosen_threads(context, "a model", 2, 1)
 
     assert " ms with 1, " in measured.reason
     assert kept.reason == "as it was kept"
@@ -50,13 +51,13 @@ def test_threads_are_measured_once_and_then_remembered(context: LlamaContext, no
 def test_what_another_machine_or_model_chose_is_not_used(
     context: LlamaContext, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen_threads(context, "a model", 1)
+    chosen_threads(context, "a model", 2, 1)
     (note,) = notes.iterdir()
     note.write_text(json.dumps(KEPT))
 
-    other_model = chosen_threads(context, "another model", 1)
+    other_model = chosen_threads(context, "another model", 2, 1)
     monkeypatch.setattr(platform, "node", lambda: "another machine")
-    other_machine = chosen_threads(context, "a model", 1)
+    other_machine = chosen_threads(context, "a model", 2, 1)
 
     assert KEPT["reason"] not in (other_model.reason, other_machine.reason)
     assert len(list(notes.iterdir())) == 3
@@ -74,14 +75,14 @@ def test_what_another_machine_or_model_chose_is_not_used(
     ],
 )
 def test_a_broken_note_is_measured_again(context: LlamaContext, notes: Path, damaged: str) -> None:
-    chosen_threads(context, "a model", 1)
+    chosen_threads(context, "a model", 2, 1)
     (note,) = notes.iterdir()
     note.write_text(damaged)
 
-    again = chosen_threads(context, "a model", 1)
+    again = chosen_threads(context, "a model", 2, 1)
 
     assert " ms with 1, " in again.reason
-    assert remembered_choice("a model") == again
+    assert remembered_choice("a model", 2) == again
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(
@@ -90,18 +91,33 @@ def test_a_cache_that_cannot_be_written_is_no_error(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
 
-    chosen_threads(context, "a model", 1)
+    chosen_threads(context, "a model", 2, 1)
 
-    assert remembered_choice("a model") is None
+    assert remembered_choice("a model", 2) is None
 
 
-def test_with_one_core_nothing_is_measured(
-    context: LlamaContext, notes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
-
-    assert chosen_threads(context, "a model", 1).threads == Threads(1, 1)
+def test_with_one_core_nothing_is_measured(context: LlamaContext, notes: Path) -> None:
+    assert chosen_threads(context, "a model", 1, 1).threads == Threads(1, 1)
     assert not notes.exists()
+
+
+def test_a_core_is_kept_for_the_frame_that_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for count in (1, 2, 8):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, count=count: set(range(count)))
+        found.append((free_cores(overlap=True), free_cores(overlap=False)))
+
+    assert found == [(1, 1), (1, 2), (7, 8)]
+
+
+def test_an_asked_number_of_threads_is_not_measured(tiny_bundle: Path, notes: Path) -> None:
+    sky.load(tiny_bundle, without=["overlap"], threads=1).close()
+    measured = notes.exists()
+
+    sky.load(tiny_bundle, without=["overlap"]).close()
+
+    assert not measured
+    assert len(list(notes.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -139,6 +155,6 @@ def test_measuring_leaves_the_context_as_it_was(context: LlamaContext) -> None:
     before = context.decode_tokens(0, 0, [5, 6, 7]).copy()
     context.remove(0)
 
-    chosen_threads(context, "a model", 1)
+    chosen_threads(context, "a model", 2, 1)
 
     assert np.array_equal(context.decode_tokens(0, 0, [5, 6, 7]), before)
