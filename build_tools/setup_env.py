@@ -23,8 +23,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
-INPUTS = ("setup.py", "constraints.txt", "build_tools/setup_env.py")
+INPUTS = (
+    "setup.py",
+    "constraints.txt",
+    "build_tools/setup_env.py",
+    "build_tools/llama_cpp_lean.cmake",
+)
 LEAN = REPO / "build_tools" / "llama_cpp_lean.cmake"
+LLAMA_STAMP = "skyeye-llama"  # in the environment: which build of llama-cpp-python it has
 COMPILERS = ("c++", "g++", "clang++")
 SIGN_OF_LIFE_S = 20
 
@@ -106,12 +112,13 @@ def cmake_args() -> str:
     """How llama.cpp is compiled, unless CMAKE_ARGS says otherwise.
 
     Without OpenMP: its threads spin while they wait, and with a second busy process on the same
-    cores a token took 180 times as long. For AVX2 rather than for this very processor where that
-    is possible, so that the wheel can be carried to another machine (`make wheels`).
+    cores a token took 180 times as long. On x86-64 for several kinds of processor at once, of which
+    the best is chosen when the library loads, so that the wheel is fast here and can be carried to
+    another machine (`make wheels`). Elsewhere for this very processor.
     """
     chosen = ["-DLLAVA_BUILD=OFF", "-DGGML_OPENMP=OFF", f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={LEAN}"]
-    if {"avx2", "fma", "f16c", "bmi2"} <= set(cpu_flags()):
-        chosen.append("-DGGML_NATIVE=OFF")
+    if platform.machine() in ("x86_64", "AMD64"):
+        chosen += ["-DGGML_NATIVE=OFF", "-DGGML_BACKEND_DL=ON", "-DGGML_CPU_ALL_VARIANTS=ON"]
     return os.environ.get("CMAKE_ARGS") or " ".join(chosen)
 
 
@@ -156,7 +163,7 @@ def build_llama(python: Path, log: Path) -> Path:
         )
     cores = len(os.sched_getaffinity(0))
     say("llama-cpp-python, which runs the language model, is published as C++ source only,")
-    say(f"so its 80-odd files are compiled here, once, on {cores} cores: about 4 minutes on 2 free")
+    say(f"so its 140 files are compiled here, once, on {cores} cores: about 4 minutes on 2 free")
     say("cores, more on a busy machine. Parts that skyeye-edge never loads are left out.")
     say(f"The wheel is kept in {folder}; the next set-up is quick.")
     folder.mkdir(parents=True, exist_ok=True)
@@ -171,10 +178,22 @@ def build_llama(python: Path, log: Path) -> Path:
 
 
 def has_llama(python: Path) -> bool:
-    """Whether the environment has the pinned version already."""
+    """Whether the environment has our build of the pinned version already."""
     probe = "import importlib.metadata as m; print(m.version('llama-cpp-python'))"
     done = subprocess.run([python, "-c", probe], check=False, capture_output=True, text=True)
-    return done.stdout.strip() == pinned_llama()
+    stamp = python.parent.parent / LLAMA_STAMP
+    built = stamp.read_text("utf-8") if stamp.is_file() else ""
+    return done.stdout.strip() == pinned_llama() and built == wheel_folder().name
+
+
+def install_llama(python: Path) -> None:
+    """Our wheel of llama-cpp-python into the environment, in place of any other build."""
+    venv = python.parent.parent
+    wheel = build_llama(python, venv / "setup-llama.log")
+    # pip takes a wheel of the version that is there for the one that is there
+    arguments = ["install", "--force-reinstall", "--no-deps", str(wheel)]
+    run_pip(python, arguments, venv / "setup-llama-install.log")
+    (venv / LLAMA_STAMP).write_text(wheel_folder().name, "utf-8")
 
 
 def newest_step(log: Path) -> str:
@@ -216,9 +235,8 @@ def install(venv: Path, profile: str) -> None:
     """Everything of a profile into the environment."""
     check_machine()
     python = make_venv(venv)
-    wanted: list[str] = []
     if not has_llama(python):
-        wanted.append(str(build_llama(python, venv / "setup-llama.log")))
+        install_llama(python)
     flavour = opencv_flavour()
     extras = (
         flavour if profile == "runtime" else f"{flavour},training,export,evaluation,supervision,dev"
@@ -227,8 +245,8 @@ def install(venv: Path, profile: str) -> None:
     say(f"installing skyeye-edge[{extras}] into {venv.name}/; the log is {log}")
     if profile == "dev":
         say("torch alone is 200 MB for a CPU, so this takes a minute or two on a fast line")
-    wanted += ["-e", f"{REPO}[{extras}]"]
-    run_pip(python, ["install", "-c", str(REPO / "constraints.txt"), *wanted], log)
+    wanted = ["-c", str(REPO / "constraints.txt"), "-e", f"{REPO}[{extras}]"]
+    run_pip(python, ["install", *wanted], log)
 
 
 def collect(venv: Path, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,34 @@ def test_llama_is_built_lean_and_without_openmp() -> None:
 
     assert "-DGGML_OPENMP=OFF" in flags
     assert "-DLLAVA_BUILD=OFF" in flags
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_only_a_wheel_for_many_processors_is_kept_for_all_of_them(
+    machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(setup_env, "cpu_flags", lambda: ["avx2"])
+    here = setup_env.wheel_folder()
+
+    monkeypatch.setattr(setup_env, "cpu_flags", lambda: ["sse4_2"])
+
+    assert ("-DGGML_CPU_ALL_VARIANTS=ON" in setup_env.cmake_args()) == (machine == "x86_64")
+    assert (setup_env.wheel_folder() == here) == (machine == "x86_64")
+
+
+def test_another_build_of_the_same_version_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\necho {setup_env.pinned_llama()}\n")
+    python.chmod(0o755)
+    before = setup_env.has_llama(python)
+
+    (tmp_path / setup_env.LLAMA_STAMP).write_text(setup_env.wheel_folder().name)
+
+    assert (before, setup_env.has_llama(python)) == (False, True)
 
 
 def test_the_users_flags_win_and_get_a_wheel_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from skyeye_edge.runtime.libllama import (
     LlamaContext,
     LlamaModel,
     Tokens,
+    has_tiny_blas,
     quantise_gguf,
 )
 
@@ -122,6 +125,35 @@ def test_sequences_that_are_continued_together_get_the_logits_of_each_alone(
     for sequence, row in enumerate(rows):
         context.remove(sequence, 4)
         assert np.array_equal(context.decode_tokens(sequence, 4, [9]), row)
+    context.close()
+    model.close()
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "Q8_0", "Q4_1"])
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_tokens_logits_do_not_depend_on_what_is_computed_beside_it(
+    f32_gguf: Path, tmp_path: Path, kind: str, exact: bool
+) -> None:
+    if has_tiny_blas() or platform.machine() != "x86_64":
+        pytest.skip("true of llama.cpp as build_tools/llama_cpp_lean.cmake builds it on x86-64")
+    path = f32_gguf
+    if kind != "F32":
+        path = tmp_path / "model.gguf"
+        quantise_gguf(f32_gguf, path, kind)
+    model = LlamaModel(path)
+    context = LlamaContext(model, ContextOptions(length=256, sequences=3, exact=exact))
+    random = np.random.default_rng(3)
+    for _ in range(20):
+        ids = random.integers(3, 290, 40).tolist()
+        alone = [context.decode_tokens(0, place, [ids[place]]).copy() for place in range(40)]
+        cuts = sorted({0, 30, *random.integers(1, 30, 4).tolist()})
+        for begin, end in pairwise(cuts):
+            context.decode([Tokens(1, begin, ids[begin:end], 1), Tokens(2, begin, ids[begin:end])])
+        rows = context.decode([Tokens(1, 30, ids[30:36], 6), Tokens(2, 30, ids[:6], 1)])[0]
+
+        assert np.array_equal(rows, alone[30:36])
+        for sequence in range(3):
+            context.remove(sequence)
     context.close()
     model.close()
 
