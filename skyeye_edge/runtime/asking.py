@@ -72,7 +72,7 @@ class Asking:
         clip: so many frames are asked about as one.
         gate: which frames are worth it; None: all.
         budget: how much is asked about each; None: everything.
-        ahead: questions that may be under way at once.
+        ahead: entries that may be under way at once.
         eager: ask also while nobody waits for answers.
         changed: told when there is something new.
         clock: monotonic seconds.
@@ -197,9 +197,8 @@ class Asking:
 
     def _wait_for_turn(self) -> None:
         def is_due() -> bool:
-            under_way = sum(isinstance(entry, Asked) for entry in self._entries)
             wanted = self._eager or self._awaited
-            return self._stopped_at is not None or (wanted and under_way < self._ahead)
+            return self._stopped_at is not None or (wanted and len(self._entries) < self._ahead)
 
         with self._changed:
             self._changed.wait_for(is_due)

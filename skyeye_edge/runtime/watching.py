@@ -69,7 +69,6 @@ class Watching:
         gated = live and self.clip == 1 if self.gate is None else self.gate
         goes_on = live or isinstance(opened, Push)  # whether or not anybody asks
         limit = self.max_latency
-        alone = changed is None and limit is None
         return Stream(
             partial(self.submit, client=object(), priority=priority),
             opened,
@@ -80,8 +79,7 @@ class Watching:
             gate=Gate(self.heartbeat) if gated else None,
             max_age=self.max_age,
             budget=None if limit is None else Budget(self.tasks, limit),
-            # Among several, the others fill the time; what would be asked ahead would grow old.
-            ahead=AHEAD if alone or (limit is None and not goes_on) else 1,
+            ahead=AHEAD if limit is None else 1,  # whoever waits in line comes late
             eager=not goes_on,
             changed=changed,
         )

@@ -6,6 +6,7 @@ import json
 import pickle
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import closing
 from datetime import datetime, timezone
 from itertools import pairwise
@@ -25,6 +26,7 @@ from skyeye_edge.core.events import (
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.core.tasks import Caption, Classify, Ground, Task
 from skyeye_edge.runtime.model import Model, load
+from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.sources.file import FileSource
 from skyeye_edge.runtime.sources.push import Push
 from skyeye_edge.runtime.stream import Stream
@@ -333,3 +335,41 @@ def test_a_budget_that_cannot_be_met_leaves_out_words_tasks_and_frames_and_says_
     summary = events[-1]
     assert isinstance(summary, SummaryEvent)
     assert summary.counts.dropped["budget"] > summary.answered
+
+
+def test_a_stream_that_nobody_holds_any_more_reads_and_asks_no_more(
+    tiny: Model, demo_clip: Path
+) -> None:
+    before = set(threading.enumerate())
+    stream = tiny.stream(demo_clip, SHORT, every=0)
+    next(stream)
+    started = set(threading.enumerate()) - before
+
+    del stream
+    for thread in started:
+        thread.join(timeout=300)
+
+    assert {thread.name for thread in started} == {
+        f"ask {demo_clip.name}", f"read {demo_clip.name}",
+    }  # fmt: skip
+    assert not any(thread.is_alive() for thread in started)
+
+
+def test_no_more_is_asked_ahead_than_one_frame(tiny: Model) -> None:
+    asked: list[int] = []
+    camera = Push(slots=9)
+    for number in range(9):
+        camera.push(PICTURE, time=float(number))
+    camera.end()
+
+    def submit(question: Question) -> Future[Answer]:
+        asked.append(question.frames[0].index)
+        return tiny.submit(question)
+
+    counts = []
+    for event in Stream(submit, camera, SHORT, 0.0):
+        if isinstance(event, AnswerEvent):
+            counts.append(len(asked) - event.frames[0])
+
+    assert asked == list(range(9))
+    assert max(counts) <= 3  # this one, one ahead, and one more as soon as this was taken

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +22,7 @@ from skyeye_edge.runtime.model import Model, load
 from skyeye_edge.runtime.sources.push import Push
 from skyeye_edge.runtime.sources.source import Source
 
+HERE = Path(__file__).resolve().parent
 SHORT: list[Task] = [Classify(("harbour", "farmland"))]
 PICTURE = np.full((40, 60, 3), 90, np.uint8)
 
@@ -194,3 +199,48 @@ def test_there_is_one_priority_per_source(tiny: Model) -> None:
         tiny.streams([camera("a", 1), camera("b", 1)], SHORT, priorities=[2.0])
     with pytest.raises(InputError, match="priority"):
         tiny.streams([camera("a", 1)], SHORT, priorities=[0.0])
+
+
+@pytest.fixture
+def ports() -> list[int]:
+    """Three ports that nobody uses."""
+    with ExitStack() as stack:
+        probes = [
+            stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(3)
+        ]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+@pytest.fixture
+def senders(ports: list[int]) -> Iterator[None]:
+    """Cameras that send to the first two of the ports."""
+    with ExitStack() as stack:
+        for port in ports[:2]:
+            program = subprocess.Popen(
+                [sys.executable, HERE / "udp_sender.py", f"udp://127.0.0.1:{port}"],
+                stdout=subprocess.PIPE,
+            )
+            stack.callback(program.wait)
+            stack.callback(program.kill)
+            assert program.stdout is not None and program.stdout.readline()
+        yield
+
+
+@pytest.mark.usefixtures("senders")
+def test_cameras_are_watched_side_by_side_and_one_that_never_comes_holds_up_none(
+    tiny: Model, ports: list[int]
+) -> None:
+    names = [f"udp://127.0.0.1:{port}" for port in ports]
+    events: list[Event] = []
+    with tiny.streams(names, SHORT, every=0, gate=False) as streams:
+        for event in streams:
+            events.append(event)
+            found = by_source([each for each in events if isinstance(each, AnswerEvent)])
+            if min(len(found[name]) for name in names[:2]) >= 5:
+                streams.stop()
+
+    found = by_source(events)
+    assert [check_sums(found[name]).answered >= 5 for name in names] == [True, True, False]
+    assert "CONNECTING" in {e.state for e in found[names[2]] if isinstance(e, StateEvent)}
