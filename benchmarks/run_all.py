@@ -28,6 +28,7 @@ from measure import DEMO, REPO
 BEFORE = "a65e365"  # the last revision whose engine answered one job after the other
 HERE = Path(__file__).resolve().parent
 Command = list[str | Path]
+Named = tuple[str, Command]
 
 
 def main() -> int:
@@ -39,7 +40,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="names, or beginnings of names")
     parser.add_argument("--bench-env", type=Path, default=REPO / ".venv-bench")
     parser.add_argument("--before-library", type=Path, help="libllama of the older revision")
-    parser.add_argument("--large", action="store_true", help="TinyLlama's shape too: an hour more")
+    parser.add_argument(
+        "--large", action="store_true", help="TinyLlama's shape too: 20 minutes more"
+    )
     parser.add_argument("--quick", action="store_true", help="small counts, no peers")
     args = parser.parse_args()
     args.out = args.out.absolute()
@@ -58,7 +61,7 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def programs(args: argparse.Namespace) -> Iterator[tuple[str, Command]]:
+def programs(args: argparse.Namespace) -> Iterator[Named]:
     """Names and commands, in the order of their worth."""
     quick: Command = ["--quick"] if args.quick else []
     yield from frame_rates(args)
@@ -71,12 +74,12 @@ def programs(args: argparse.Namespace) -> Iterator[tuple[str, Command]]:
     yield "roofline", ["roofline", *quick]
     yield "frame_tasks", ["frame_tasks", "--peers", "apart", *quick]
     if not args.quick:
-        yield from shape(args, "smollm2", ["--blocks", "4", "--frames", "3"])
+        yield from shape(args, "smollm2", blocks=4, frames=3)
     if args.large:
-        yield from shape(args, "tinyllama", ["--blocks", "2", "--frames", "1"])
+        yield from shape(args, "tinyllama", blocks=2, frames=1)
 
 
-def frame_rates(args: argparse.Namespace) -> Iterator[tuple[str, Command]]:
+def frame_rates(args: argparse.Namespace) -> Iterator[Named]:
     """Of this revision, and of it against the one before."""
     small = ["--frames", "20", "--turns", "1", "--turn", "10"] if args.quick else []
     program: Command = ["frames_per_second", DEMO, "--against", BEFORE]
@@ -92,7 +95,7 @@ def real_clips() -> list[Path]:
     return [each for each in (folder / "car_follow.mp4",) if each.is_file()]
 
 
-def shape(args: argparse.Namespace, name: str, counts: list[str]) -> Iterator[tuple[str, Command]]:
+def shape(args: argparse.Namespace, name: str, blocks: int, frames: int) -> Iterator[Named]:
     """A random bundle of a real shape: made where it is missing, then measured."""
     bundle, towers = args.out / name, [args.out / f"{name}.{kind}.gguf" for kind in ("F16", "Q8_0")]
     for tower in towers:
@@ -100,15 +103,16 @@ def shape(args: argparse.Namespace, name: str, counts: list[str]) -> Iterator[tu
             make: Command = ["make_random_bundle", name, bundle, "--mmproj", tower]
             make += ["--gguf", args.bench_env / "decoder"] if name == "smollm2" else []
             yield f"make_{tower.stem}", [*make, "--mmproj-type", tower.stem.split(".")[-1]]
-    mmproj = [word for tower in towers for word in ("--mmproj", tower)]
     given: Command = ["--bundle", bundle]
-    yield f"overhead_{name}", ["overhead", *given, "--frames", "24", "--block", "4"]
-    for threads in ("1", "2"):
-        few: Command = ["--frames", "12", "--block", "4", "--threads", threads]
-        yield f"overhead_{name}_{threads}", ["overhead", *given, *few]
-    yield f"roofline_{name}", ["roofline", *given, "--repeats", "60"]
-    peers: Command = ["--shape", name, *mmproj, "--bench-env", args.bench_env]
+    peers: Command = ["--shape", name, "--bench-env", args.bench_env]
+    peers += [word for tower in towers for word in ("--mmproj", tower)]
+    counts = ["--blocks", str(blocks), "--frames", str(frames)]
     yield f"frame_tasks_{name}", ["frame_tasks", *given, *peers, *counts]
+    few: Command = ["--frames", str(blocks * frames), "--block", str(max(2, frames))]
+    yield f"overhead_{name}", ["overhead", *given, *few]
+    for threads in ("1", "2"):
+        yield f"overhead_{name}_{threads}", ["overhead", *given, *few, "--threads", threads]
+    yield f"roofline_{name}", ["roofline", *given, "--repeats", "60"]
 
 
 def run(name: str, command: Command, out: Path) -> bool:
@@ -125,8 +129,10 @@ def run(name: str, command: Command, out: Path) -> bool:
         print(f"   exit {done.returncode}; see {out / f'{name}.log'}")
         return False
     print("\n".join(f"   {line}" for line in lines[:-1]))
-    with (out / "results.jsonl").open("a", encoding="utf-8") as results:
-        results.write(json.dumps({"name": name, **json.loads(lines[-1])}) + "\n")
+    figures = json.loads(lines[-1])
+    if "ratio" in figures:  # a bundle that was made is no result
+        with (out / "results.jsonl").open("a", encoding="utf-8") as results:
+            results.write(json.dumps({"name": name, **figures}) + "\n")
     return True
 
 
