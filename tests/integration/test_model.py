@@ -26,6 +26,8 @@ from skyeye_edge.core.images import as_frame
 from skyeye_edge.core.results import ClassifyResult, DetectResult, GroundResult, TextResult
 from skyeye_edge.core.tasks import task_entry
 from skyeye_edge.runtime import Question
+from skyeye_edge.runtime.model import FastPath
+from skyeye_edge.runtime.sources.file import FileSource
 
 NAMES = ("harbour", "farmland", "airport")
 
@@ -540,3 +542,14 @@ def test_while_a_stream_runs_32_threads_get_their_turns(tiny_bundle: Path, demo_
     assert sorted(turns) == sorted(list(range(32)) * 4)
     all_had_one = max(turns.index(number) for number in range(32))
     assert max(turns[:all_had_one].count(number) for number in range(32)) <= 3
+
+
+@pytest.mark.parametrize("without", [(), ("skip",)])
+def test_pictures_that_nobody_needs_are_left_out_unless_that_is_switched_off(
+    tiny_bundle: Path, demo_clip: Path, without: tuple[FastPath, ...]
+) -> None:
+    with sky.load(tiny_bundle, without=without) as model:
+        source = model.stream(demo_clip, [sky.Caption()]).source
+
+    assert isinstance(source, FileSource)
+    assert source.skip == (not without)

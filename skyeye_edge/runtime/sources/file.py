@@ -56,7 +56,7 @@ class FileSource:
         self.path = Path(path)
         self.name = self.path.name
         self.facts = read_facts(self.path)
-        self._keep_damaged, self._skip = keep_damaged, skip
+        self._keep_damaged, self.skip = keep_damaged, skip
         self._box = Mailbox(SLOTS)
         self._reader: threading.Thread | None = None
 
@@ -89,7 +89,7 @@ class FileSource:
         converter = Converter()
         cause = "end of file"
         try:
-            for picture, moment in pictures.asked(sampler) if self._skip else pictures:
+            for picture, moment in pictures.asked(sampler) if self.skip else pictures:
                 if self._box.stopped:
                     cause = "stopped"
                     self._box.count(Counts(1, 0, {"closed": 1}))
