@@ -18,6 +18,7 @@ import pytest
 
 from skyeye_edge.runtime.model import Model, Options
 from skyeye_edge.runtime.question import Answer, Question
+from skyeye_edge.runtime.stream import AHEAD
 
 
 @pytest.fixture
@@ -97,7 +98,8 @@ def test_every_answer_that_takes_time_counts_for_the_frame_rate(
     with closing(CountingModel(tiny_bundle, Options())) as model:
         answers = list(benchmark["looped"](model, clip, 12))
 
-        assert (len(answers), model.asked) == (12, 12)
+        assert len(answers) == 12
+        assert 12 <= model.asked <= 12 + AHEAD  # the next ones may be under way already
 
 
 def test_a_missing_video_is_one_line_and_exit_code_2(repo: Path, tiny_bundle: Path) -> None:
