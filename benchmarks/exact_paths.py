@@ -95,13 +95,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="of images")
     parser.add_argument("--bundle", type=Path, help="default: the packaged model")
     parser.add_argument("--count", type=int, default=300, help="images to ask about")
+    parser.add_argument("--language", default="auto", help="a language variant of the bundle")
     parser.add_argument("--strict", action="store_true", help="in the strict setting")
     args = parser.parse_args(arguments)
     frames = read_frames(args.folder, args.count)
     counts: Counter[str] = Counter(answers=0, tokens_differ=0, bits_differ=0)
+    options = {"language": args.language, "strict": args.strict}
     with (
-        sky.load(args.bundle, strict=args.strict) as fast,
-        sky.load(args.bundle, strict=args.strict, without=FAST_PATHS) as plain,
+        sky.load(args.bundle, **options) as fast,
+        sky.load(args.bundle, **options, without=FAST_PATHS) as plain,
     ):
         for number, frame in enumerate(frames, 1):
             asked = questions(frame)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from skyeye_edge.core.memory import REPACKED_TYPES
 
-_FLOATS = (0, 1, 32)  # general.file_type: F32, F16, BF16
+# general.file_type
+_FLOATS = (0, 1)  # F32, F16
+_ROUNDED = (3, 7)  # Q4_1, Q8_0
 _MANY = 7  # from 8 rows of logits on, some heads are computed otherwise
 _BELOW_FOUR = 3  # repacked matrices take rows by fours
 
@@ -27,18 +29,20 @@ class ExactShapes:
 
 
 ANY = ExactShapes(_MANY, _MANY)
+ALONE = ExactShapes(1, 1)
 
 
 def exact_shapes(file_type: int, *, tiny_blas: bool) -> ExactShapes:
-    """What holds on the CPU of this machine.
+    """What holds on the CPU of this machine; of what was not measured, nothing.
 
     Args:
         file_type: `general.file_type` of the GGUF; -1 where it is not known.
         tiny_blas: whether llama.cpp was built with it. It computes everything but single rows:
             the tokens of a sequence (in the attention), and rows of unrounded weights.
     """
-    repacked = file_type in REPACKED_TYPES or platform.machine() not in ("x86_64", "AMD64")
-    if tiny_blas:
-        rounded = file_type not in _FLOATS and file_type >= 0
-        return ExactShapes((_BELOW_FOUR if repacked else _MANY) if rounded else 1, 1)
-    return ExactShapes(_BELOW_FOUR, _BELOW_FOUR) if repacked else ANY
+    is_x86 = platform.machine() in ("x86_64", "AMD64")
+    if file_type in REPACKED_TYPES or (file_type in _ROUNDED and not is_x86):
+        return ExactShapes(_BELOW_FOUR, 1 if tiny_blas else _BELOW_FOUR)
+    if file_type in _ROUNDED:
+        return ExactShapes(_MANY, 1) if tiny_blas else ANY
+    return ANY if file_type in _FLOATS and is_x86 and not tiny_blas else ALONE

@@ -151,7 +151,7 @@ def test_a_source_can_be_added_and_removed_while_others_run(tiny: Model, demo_cl
     }
 
 
-def test_a_hundred_streams_that_come_and_go_leave_no_thread_and_no_file(
+def test_a_hundred_streams_that_come_and_go_leave_no_thread_file_and_sequence(
     tiny: Model, demo_clip: Path
 ) -> None:
     live = Push("live")
@@ -167,6 +167,9 @@ def test_a_hundred_streams_that_come_and_go_leave_no_thread_and_no_file(
         # the live one may have been asked for the first time meanwhile: a thread
         assert threading.active_count() <= before[0] + 1
         assert len(list(Path("/proc/self/fd").iterdir())) <= before[1]
+    tiny.encode(np.zeros((8, 8, 3), np.uint8))  # the engine has come round: nothing is at work
+    language = tiny._engine._language._language
+    assert language.cache.free == language._context.options.sequences
 
 
 def test_closing_in_the_middle_leaves_no_thread(tiny_bundle: Path, demo_clip: Path) -> None:
