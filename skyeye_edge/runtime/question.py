@@ -73,7 +73,8 @@ class Job:
     ended: Event = field(default_factory=Event)  # answered, failed or cancelled
 
     def __post_init__(self) -> None:
-        self.done.add_done_callback(lambda _: self.ended.set())
+        ended = self.ended  # by itself: a circle would keep the frames until garbage is collected
+        self.done.add_done_callback(lambda _: ended.set())
 
     def is_wanted(self) -> bool:
         """Whether somebody waits for it, and its time has not passed; if it has, it fails."""

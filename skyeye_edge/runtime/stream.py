@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -34,6 +35,7 @@ from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.sources.source import Source
 from skyeye_edge.runtime.sources.timing import check_every
 
+log = logging.getLogger(__name__)
 AHEAD = 2  # questions under way: one is encoded while the one before is answered
 
 
@@ -106,6 +108,7 @@ class Stream:
         self.failure: Exception | None = None  # why it ended, if not in order
         self._closed = self._ended = False
         self._ready: deque[Event] = deque()
+        self._warned_of: set[str] = set()
         self._nonce, self._number = secrets.token_hex(8), 0  # makes ids unique in the world
         self._asking = Asking(
             source,
@@ -225,13 +228,17 @@ class Stream:
         except LateError:
             self._lose(entry, "stale")
             return
-        except Exception as error:  # the stream ends in order, then the error goes on
-            self.failure = self.failure or error
-            self.stop()
-            self._lose(entry, "closed")
+        except Exception as error:
+            self._fail(entry, error)
             return
-        if self._gate is not None and any(each.outcome == "failed" for each in answer.results):
-            self._gate.forget()
+        failures = [reply.failure for reply in answer.replies if reply.failure is not None]
+        if len(failures) == len(answer.replies):  # nothing can be asked, of the next frame neither
+            self._fail(entry, failures[0])
+            return
+        if failures:
+            self._warn_of(failures)
+            if self._gate is not None:
+                self._gate.forget()
         self.answered += len(entry.frames)
         self._last = build_answer(
             entry.frames,
@@ -246,6 +253,19 @@ class Stream:
             nonce=self._next_nonce(),
         )
         yield self._last
+
+    def _fail(self, entry: Asked, error: Exception) -> None:
+        """End in order; then the error goes on."""
+        self.failure = self.failure or error
+        self.stop()
+        self._lose(entry, "closed")
+
+    def _warn_of(self, failures: Sequence[Exception]) -> None:
+        """Say once of each task that it cannot be asked; those beside it are."""
+        for failure in failures:
+            if str(failure) not in self._warned_of:
+                self._warned_of.add(str(failure))
+                log.warning("%s: a task cannot be asked: %s", self.source.name, failure)
 
     def _completed(self, entry: Asked, results: Sequence[TaskResult]) -> tuple[TaskResult, ...]:
         """One result per task: carried for those that a budget left out, if there was one."""

@@ -24,7 +24,7 @@ from skyeye_edge.core.events import (
     parse_event,
 )
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
-from skyeye_edge.core.tasks import Caption, Classify, Ground, Task
+from skyeye_edge.core.tasks import Ask, Caption, Classify, Ground, Task
 from skyeye_edge.runtime.model import Model, load
 from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.sources.file import FileSource
@@ -373,3 +373,30 @@ def test_no_more_is_asked_ahead_than_one_frame(tiny: Model) -> None:
 
     assert asked == list(range(9))
     assert max(counts) <= 3  # this one, one ahead, and one more as soon as this was taken
+
+
+def test_a_task_that_cannot_be_asked_is_said_once_and_those_beside_it_go_on(
+    tiny_bundle: Path, demo_clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = Ask("is it a boat or " * 1500)
+    with (
+        load(tiny_bundle) as model,
+        model.stream(demo_clip, [Caption(), long], every=3) as events,
+    ):
+        answers = [event for event in events if isinstance(event, AnswerEvent)]
+
+    assert len(answers) > 1
+    assert {event.results[0].outcome for event in answers} == {"text"}
+    assert {event.results[1].outcome for event in answers} == {"failed"}
+    assert sum("cannot be asked" in record.message for record in caplog.records) == 1
+
+
+def test_a_stream_whose_every_task_cannot_be_asked_ends_with_the_reason(
+    tiny_bundle: Path, demo_clip: Path
+) -> None:
+    with (
+        load(tiny_bundle) as model,
+        model.stream(demo_clip, [Ask("is it a boat or " * 1500)], every=1) as events,
+        pytest.raises(InputError, match="context"),
+    ):
+        assert [event for event in events if isinstance(event, AnswerEvent)] == []

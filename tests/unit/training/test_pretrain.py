@@ -230,6 +230,7 @@ def test_a_seed_shows_and_asks_what_it_did_when_skyeye_tiny_was_trained(
     ]
 
     said = re.sub(r"\d+\.\d+", lambda found: f"{float(found[0]):.3f}", repr(told))
+    said = said.replace(", carried_from=None, verified_at=None", "")  # results had neither then
     assert hashlib.sha256(said.encode()).hexdigest()[:16] == "ee1a8f28ce43f943"
 
 
