@@ -22,8 +22,9 @@ from skyeye_edge.core.preprocess import VisualTokens
 from skyeye_edge.core.prompt import Control, ImageSlot, Segment, Text, text_ids
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.runtime.drafts import DraftBook, Drafts
-from skyeye_edge.runtime.exact_shapes import exact_shapes
+from skyeye_edge.runtime.exact_shapes import ANY, exact_shapes
 from skyeye_edge.runtime.libllama import (
+    BATCH,
     UNKNOWN,
     ContextOptions,
     LlamaContext,
@@ -80,19 +81,20 @@ class Generation:
         vocabulary: Vocabulary,
         limit: int,
         drafts: Drafts,
+        guess: Sequence[int],
     ) -> None:
-        """Begin with the logits (1, V) after the prompt, which `live` holds."""
+        """Begin with the logits (1 + guess, V) after the prompt that `live` holds, and a guess."""
         self.live = live
         self.reply: Reply | None = None  # once it is complete, or has failed
         self.prefill = self.generate = 0.0  # seconds
         self._drafts = drafts
         self._waiting: list[int] = []  # chosen, but not computed yet
-        self._guess: Sequence[int] = ()  # computed behind them, on the chance that it is right
+        self._guess = guess  # computed behind them, on the chance that it is right
         self._state = request.automaton.start() if request.automaton else None
         self._builder = ReplyBuilder(vocabulary, request.keep_logits)
         self._pick = _chance(request)
         self._end, self._limit, self._vocabulary = vocabulary.end, limit, vocabulary
-        self._choose(logits)
+        self.go_on(logits)
 
     def next_tokens(self, room: int) -> Tokens:
         """What is to be computed next: the tokens that wait and, if there is room, guesses."""
@@ -102,7 +104,7 @@ class Generation:
         return Tokens(self.live.number, self.live.length, ids, 1 + len(self._guess))
 
     def go_on(self, logits: Logits) -> None:
-        """Take the logits (1 + guesses, V) of `next_tokens`, and choose what follows.
+        """Take the logits (1 + guess, V) of what was computed last, and choose what follows.
 
         Raises:
             InputError: the tokenizer has no token for what must come next.
@@ -177,6 +179,8 @@ class LanguageModel:
         exact = exact_shapes(self._model.file_type, tiny_blas=has_tiny_blas())
         self.batch = min(exact.sequences, options.sequences) if batch else 1
         self._rows = exact.tokens if drafts else 1  # of a step
+        # Behind a prompt only if runs may have any length at all.
+        self._first_guess = ANY.tokens - 1 if drafts and exact == ANY else 0
         self._drafts = DraftBook()
 
     def choose_threads(self, model: str, free: int, default: int) -> None:
@@ -213,11 +217,14 @@ class LanguageModel:
         """Compute a prompt; less than `batch` replies may be at work.
 
         Raises:
-            InputError: it does not fit the context.
+            InputError: it does not fit the context, or does not end in text.
             BackendError: visual tokens do not fit the model, or llama.cpp failed.
         """
         started = time.perf_counter()
         prompt = self._runs(request)
+        last = prompt[-1] if prompt else None
+        if not isinstance(last, TokenRun):
+            raise InputError("a prompt must end in text: after an image alone nothing can be said")
         length = sum(map(len, prompt))
         if length >= self.context:
             raise InputError(
@@ -225,13 +232,14 @@ class LanguageModel:
                 "the answer needs some of them: ask a shorter question, or begin a new chat"
             )
         limit = min(request.max_tokens, self.context - length)
-        live, logits = self.cache.take(prompt)
+        drafts = self._drafts.about(last.content)
+        guess = drafts.guess((), min(self._first_guess, limit - 1, BATCH - len(last)))
+        live, logits = self.cache.take(prompt, guess)
         prefilled = time.perf_counter()
         try:
-            drafts = self._drafts.about(prompt[-1].content)
-            generation = Generation(request, live, logits[None], self.vocabulary, limit, drafts)
+            generation = Generation(request, live, logits, self.vocabulary, limit, drafts, guess)
         except BaseException:
-            self.cache.give_back(live, whole=True)
+            self.cache.give_back(live, whole=False)
             raise
         generation.prefill = prefilled - started
         generation.generate = time.perf_counter() - prefilled

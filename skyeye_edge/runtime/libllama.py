@@ -315,14 +315,19 @@ class LlamaContext:
 
     def decode_tokens(self, sequence: int, position: int, tokens: Sequence[int]) -> Logits:
         """Append a run of tokens (at least one) from `position` on; logits (V,) after the last."""
-        self._check(sequence, position, len(tokens))
-        logits = self._logits
-        for begin in range(0, len(tokens), BATCH):
-            part = tokens[begin : begin + BATCH]
-            last = begin + len(part) == len(tokens)
-            logits = self.decode([Tokens(sequence, position + begin, part, int(last))])[0]
-        last_row: Logits = logits[0]
+        last_row: Logits = self.decode_run(Tokens(sequence, position, tokens))[0]
         return last_row
+
+    def decode_run(self, run: Tokens) -> Logits:
+        """As `decode` does one part; in several calls if it is longer than one takes."""
+        tokens = run.ids
+        self._check(run.sequence, run.position, len(tokens))
+        last = max(0, (len(tokens) - run.outputs) // BATCH * BATCH)  # where the last call begins
+        for begin in range(0, last, BATCH):
+            part = Tokens(run.sequence, run.position + begin, tokens[begin : begin + BATCH], 0)
+            self.decode([part])
+        rest = Tokens(run.sequence, run.position + last, tokens[last:], run.outputs)
+        return self.decode([rest])[0]
 
     def decode_embeddings(
         self, sequence: int, position: int, embeddings: npt.NDArray[np.float32]

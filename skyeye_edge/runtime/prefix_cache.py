@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.preprocess import VisualTokens
-from skyeye_edge.runtime.libllama import LlamaContext, Logits
+from skyeye_edge.runtime.libllama import LlamaContext, Logits, Tokens
 
 WORTH = 16  # positions; less than that is computed again rather than shared
 SHORT = 128  # positions that may be lost where a sequence is cut back
@@ -52,14 +51,25 @@ class LiveSequence:
         self.runs: list[Run] = []  # of its prompt
         self.length = 0  # positions, generated tokens included
 
-    def append(self, run: Run) -> Logits | None:
-        """Compute a run of the prompt; logits after its last token, None after embeddings."""
-        logits = None
+    def append(self, run: Run) -> None:
+        """Compute a run of the prompt that another one follows."""
         match run:
             case TokenRun(content=tokens):
-                logits = self._context.decode_tokens(self.number, self.length, tokens)
+                self._context.decode_run(Tokens(self.number, self.length, tokens, 0))
             case ImageRun(tokens=rows):
                 self._context.decode_embeddings(self.number, self.length, rows)
+        self.runs.append(run)
+        self.length += len(run)
+
+    def append_last(self, run: TokenRun, guess: Sequence[int]) -> Logits:
+        """Compute a prompt's last run, and behind it tokens that are not counted in yet.
+
+        Returns:
+            (1 + guess, V) logits after the run, and after each token of the guess.
+        """
+        tokens = (*run.content, *guess)
+        part = Tokens(self.number, self.length, tokens, 1 + len(guess))
+        logits = self._context.decode_run(part)
         self.runs.append(run)
         self.length += len(run)
         return logits
@@ -95,18 +105,17 @@ class PrefixCache:
         """How many sequences nobody has taken."""
         return len(self._known) - len(self._taken)
 
-    def take(self, prompt: Sequence[Run]) -> tuple[LiveSequence, Logits]:
-        """A sequence that holds `prompt`, and the logits (V,) after it; one must be free.
+    def take(self, prompt: Sequence[Run], guess: Sequence[int] = ()) -> tuple[LiveSequence, Logits]:
+        """A sequence that holds `prompt`, and logits as of `append_last`; one must be free.
 
         Raises:
-            InputError: the prompt does not end in text.
             BackendError: llama.cpp failed; what the sequence held is forgotten.
         """
         live = self._begin(prompt)
         self._known.remove(live)  # whoever is used last stands last
         self._known.append(live)
         try:
-            logits = self._compute(live, prompt)
+            logits = self._compute(live, prompt, guess)
         except BaseException:
             live.cut(0)
             raise
@@ -147,15 +156,14 @@ class PrefixCache:
                 best, longest = known, shared
         return best, longest[0]
 
-    def _compute(self, live: LiveSequence, prompt: Sequence[Run]) -> Logits:
+    def _compute(self, live: LiveSequence, prompt: Sequence[Run], guess: Sequence[int]) -> Logits:
+        last = prompt[-1]
+        assert isinstance(last, TokenRun), "a prompt ends in text"
         self.reused += live.length
-        logits: Logits | None = None
-        for run in prompt[len(live.runs) :]:
-            logits = live.append(run)
-            self.computed += len(run)
-        if logits is None:
-            raise InputError("a prompt must end in text: after an image alone nothing can be said")
-        return logits
+        self.computed += sum(map(len, prompt)) - live.length
+        for run in prompt[len(live.runs) : -1]:
+            live.append(run)
+        return live.append_last(last, guess)
 
 
 def _common(known: Sequence[Run], prompt: Sequence[Run]) -> int:
