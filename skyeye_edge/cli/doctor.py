@@ -9,11 +9,15 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from skyeye_edge._version import __version__
 from skyeye_edge.cli.options import Commands, add_command
 from skyeye_edge.core.errors import SkyEyeError, needs
 from skyeye_edge.core.install import install_command, pip
+
+if TYPE_CHECKING:
+    from skyeye_edge.core.manifest import FileEntry
 
 EXAMPLES = ("skyeye-edge doctor", "skyeye-edge doctor --quiet")
 
@@ -139,16 +143,16 @@ def model_problem(quiet: bool) -> str:
     if not quiet:
         print(f"packaged model: {manifest.name} {manifest.version}, {use}")
         print(f"  runs as vision {vision}, language {language}; see {bundle.root / 'LICENSE'}")
-        print_threads(manifest.files[bundle.language_file(language).name].sha256)
+        print_threads(manifest.files[bundle.language_file(language).name])
     return ""
 
 
-def print_threads(model: str) -> None:
+def print_threads(gguf: FileEntry) -> None:
     """Print the threads of a language model on this machine, and why so many."""
     from skyeye_edge.runtime.threads import free_cores, remembered_choice
 
     try:
-        choice = remembered_choice(model, free_cores(overlap=True))
+        choice = remembered_choice(gguf.sha256, free_cores(gguf.bytes, overlap=True))
     except SkyEyeError:  # no llama.cpp, which was said before
         return
     if choice is None:

@@ -635,7 +635,7 @@ def _open_language(bundle: Bundle, name: str, options: Options) -> LanguageModel
     )
     if asked is None and not gpu:
         try:
-            free = free_cores(overlap="overlap" not in off)
+            free = free_cores(size_bytes, overlap="overlap" not in off)
             language.choose_threads(bundle.manifest.files[path.name].sha256, free, threads)
         except BaseException:
             language.close()

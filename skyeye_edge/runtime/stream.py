@@ -36,7 +36,7 @@ from skyeye_edge.runtime.sources.source import Source
 from skyeye_edge.runtime.sources.timing import check_every
 
 log = logging.getLogger(__name__)
-AHEAD = 2  # questions under way: one is encoded while the one before is answered
+AHEAD = 3  # questions under way: one is encoded, one waits for language, one is answered
 
 
 class Stream:
@@ -232,7 +232,9 @@ class Stream:
             self._fail(entry, error)
             return
         failures = [reply.failure for reply in answer.replies if reply.failure is not None]
-        if len(failures) == len(answer.replies):  # nothing can be asked, of the next frame neither
+        if failures and len(failures) == len(
+            answer.replies
+        ):  # nothing can be asked, of the next frame neither
             self._fail(entry, failures[0])
             return
         if failures:

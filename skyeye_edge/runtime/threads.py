@@ -20,6 +20,7 @@ LIMIT = 2.0  # seconds that the rounds may take together
 SMALL_LIMIT = 0.4  # of a model with quick tokens
 SMALL_TOKEN = 0.005  # seconds with one thread
 SLOW_TOKEN = 0.15  # seconds with one thread; of a slower model even one round takes too long
+SMALL_GGUF = 32 * 2**20  # bytes
 CLEARLY = 1.2  # times as fast: more threads suffer more from any other busy process
 _LOST = 2  # times as slow with a prompt; with single tokens it is worse
 _ROUNDS = 5
@@ -39,9 +40,13 @@ class Choice:
     reason: str
 
 
-def free_cores(*, overlap: bool) -> int:
-    """Cores for the language model: with `overlap`, one is kept for the frame that is encoded."""
-    return max(1, cores() - overlap)
+def free_cores(gguf_bytes: int, *, overlap: bool) -> int:
+    """Cores for the language model: a small one leaves one to the frame that is encoded meanwhile.
+
+    A large one is what everything waits for. On two cores, five tasks about a frame took 1.26 times
+    as long with SmolLM2-135M (90 MB) where a core was kept.
+    """
+    return max(1, cores() - (overlap and gguf_bytes < SMALL_GGUF))
 
 
 def remembered_choice(model: str, free: int) -> Choice | None:

@@ -79,7 +79,7 @@ class Watching:
             gate=Gate(self.heartbeat) if gated else None,
             max_age=self.max_age,
             budget=None if limit is None else Budget(self.tasks, limit),
-            ahead=AHEAD if limit is None else 1,  # whoever waits in line comes late
+            ahead=AHEAD - goes_on if limit is None else 1,  # whoever waits in line comes late
             eager=not goes_on,
             changed=changed,
         )

@@ -101,13 +101,22 @@ def test_with_one_core_nothing_is_measured(context: LlamaContext, notes: Path) -
     assert not notes.exists()
 
 
-def test_a_core_is_kept_for_the_frame_that_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_model_leaves_a_core_to_the_encoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     found = []
     for count in (1, 2, 8):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, count=count: set(range(count)))
-        found.append((free_cores(overlap=True), free_cores(overlap=False)))
+        small, large = 5_000_000, 90_000_000  # bytes
+        found.append(
+            (
+                free_cores(small, overlap=True),
+                free_cores(small, overlap=False),
+                free_cores(large, overlap=True),
+            )
+        )
 
-    assert found == [(1, 1), (1, 2), (7, 8)]
+    assert found == [(1, 1, 1), (1, 2, 2), (7, 8, 8)]
 
 
 def test_an_asked_number_of_threads_is_not_measured(tiny_bundle: Path, notes: Path) -> None:
