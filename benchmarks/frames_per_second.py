@@ -74,7 +74,8 @@ def main() -> int:
         if not args.video.is_file():
             raise sky.InputError(f"{args.video}: there is no such file")
         compared = measure_against(args) if args.against else {}
-        with sky.load(args.bundle) as model:
+        # the clip comes round again: its images must not be remembered till then
+        with sky.load(args.bundle, remember_mib=32) as model:
             model.warm_up()
             stream = measure_stream(model, args.video, args.frames)
         prefix = measure_prefix(args.bundle, args.video, min(40, args.frames))

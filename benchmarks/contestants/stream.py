@@ -5,6 +5,7 @@ Only what every revision has is used: `load`, `stream` and its events.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -21,7 +22,9 @@ def main() -> None:
     """Answer about so many frames more, until there is no question more."""
     keep_stdout()
     video, bundle = map(Path, sys.argv[1:])
-    with sky.load(bundle) as model:
+    # the clip comes round again: its images must not be remembered till then
+    remembers = "remember_mib" in inspect.signature(sky.load).parameters
+    with sky.load(bundle, remember_mib=32) if remembers else sky.load(bundle) as model:
         model.warm_up()
         answers = looped(model, video)
         answer({"ready": str(Path(sky.__file__).parent)})
