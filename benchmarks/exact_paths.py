@@ -19,16 +19,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 import skyeye_edge as sky
+from measure import read_images
 from skyeye_edge.core.prompt import Turn
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.runtime import versions
 from skyeye_edge.runtime.model import FastPath
 from skyeye_edge.runtime.question import Answer, Question
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 FAST_PATHS: tuple[FastPath, ...] = ("overlap", "batch", "drafts")
 TASKS: tuple[sky.Task, ...] = (
     sky.Caption(),
@@ -42,17 +41,6 @@ TASKS: tuple[sky.Task, ...] = (
     sky.Ask("is there water?"),
 )
 CHAT: tuple[Turn, ...] = ((sky.Caption(), "a road beside a field"), (sky.Ask("any cars?"), "no"))
-
-
-def read_frames(folder: Path, count: int) -> list[sky.Frame]:
-    """`count` evenly spaced images of a folder, in the order of their names."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    chosen = paths[:: max(1, len(paths) // count)][:count]
-    if not chosen:
-        raise SystemExit(f"{folder}: no images ({', '.join(SUFFIXES)})")
-    return [
-        sky.Frame(np.asarray(Image.open(path).convert("RGB")), source=path.name) for path in chosen
-    ]
 
 
 def questions(frame: sky.Frame) -> list[Question]:
@@ -98,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--language", default="auto", help="a language variant of the bundle")
     parser.add_argument("--strict", action="store_true", help="in the strict setting")
     args = parser.parse_args(arguments)
-    frames = read_frames(args.folder, args.count)
+    frames = read_images(args.folder, args.count)
     counts: Counter[str] = Counter(answers=0, tokens_differ=0, bits_differ=0)
     options = {"language": args.language, "strict": args.strict}
     with (

@@ -20,6 +20,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 import skyeye_edge as sky
 from skyeye_edge.runtime import FileSource, versions
 
@@ -161,3 +164,17 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_rounded(each) for each in value]
     return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+
+
+def read_images(folder: Path, count: int) -> list[sky.Frame]:
+    """`count` evenly spaced images of a folder, in the order of their names."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    chosen = paths[:: max(1, len(paths) // count)][:count]
+    if not chosen:
+        raise SystemExit(f"{folder}: no images ({', '.join(SUFFIXES)})")
+    return [
+        sky.Frame(np.asarray(Image.open(path).convert("RGB")), source=path.name) for path in chosen
+    ]

@@ -17,25 +17,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
+from measure import read_images
 from skyeye_edge.core.bundle import open_bundle
-from skyeye_edge.core.frame import Frame
 from skyeye_edge.export.parity import ParityRow, measure_parity
 from skyeye_edge.runtime import versions
 from skyeye_edge.training.predictor import CheckpointPredictor
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
-
-
-def read_images(folder: Path, count: int) -> list[Frame]:
-    """`count` evenly spaced images of a folder, in the order of their names."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    chosen = paths[:: max(1, len(paths) // count)][:count]
-    if not chosen:
-        raise SystemExit(f"{folder}: no images ({', '.join(SUFFIXES)})")
-    return [Frame(np.asarray(Image.open(path).convert("RGB")), source=path.name) for path in chosen]
 
 
 def show(row: ParityRow) -> str:
