@@ -248,7 +248,7 @@ def gating(result: Mapping[str, Any]) -> str:
     rows = [
         (
             name,
-            f"{100 * each['saved']:.0f} %",
+            f"{cut(100 * each['saved'], 0)} %",
             f"{each['worst_age']:.1f} s",
             each.get("missed", ""),
             f"{each['late']:.1f} s" if "late" in each else "",
