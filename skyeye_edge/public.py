@@ -27,12 +27,16 @@ from skyeye_edge.core.errors import (
 )
 from skyeye_edge.core.events import (
     AnswerEvent as AnswerEvent,
+    ControlEvent as ControlEvent,
     Event as Event,
     StateEvent as StateEvent,
     SummaryEvent as SummaryEvent,
     parse_event as parse_event,
 )
-from skyeye_edge.core.frame import Frame as Frame
+from skyeye_edge.core.frame import (
+    DataPacket as DataPacket,
+    Frame as Frame,
+)
 from skyeye_edge.core.results import (
     ClassifyResult as ClassifyResult,
     DetectResult as DetectResult,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def event_line(event: Event) -> str:
     """One line of text: the media time, then every answer."""
-    from skyeye_edge.core.events import AnswerEvent, StateEvent
+    from skyeye_edge.core.events import AnswerEvent, ControlEvent, StateEvent, SummaryEvent
 
     match event:
         case AnswerEvent():
@@ -20,7 +20,10 @@ def event_line(event: Event) -> str:
             return f"{clock(event.time)}  {answers_text(event)}{still}"
         case StateEvent():
             return f"{clock(event.time)}  {event.state}: {event.cause}"
-        case _:
+        case ControlEvent(tasks=tasks):
+            asked = "; ".join(" ".join(str(said) for said in task.values()) for task in tasks)
+            return f"{clock(event.time)}  {event.action} (version {event.prompt_version}): {asked}"
+        case SummaryEvent():
             dropped = sum(event.counts.dropped.values())
             return (
                 f"{event.counts.received} frames: {event.answered} answered, "

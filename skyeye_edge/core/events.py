@@ -17,8 +17,10 @@ from skyeye_edge.core.boxes import Size
 from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
 from skyeye_edge.core.json_types import (
+    Action,
     AnswerValues,
     BudgetValues,
+    ControlValues,
     DamageValues,
     DecisionValues,
     GatedValues,
@@ -30,6 +32,7 @@ from skyeye_edge.core.json_types import (
     json_line,
 )
 from skyeye_edge.core.results import TaskResult, carry, parse_result
+from skyeye_edge.core.tasks import Task, task_values
 
 SCHEMA: Literal[1] = 1
 CAUSES = ("gate", "stale", "busy", "decode")  # always written; others where they happened
@@ -156,6 +159,35 @@ class StateEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlEvent:
+    """Somebody changed what the stream does; answers say which version of the tasks made them."""
+
+    id: str
+    source: str
+    epoch: int
+    time: float
+    utc: str
+    action: Action
+    prompt_version: int  # that holds from here on
+    tasks: tuple[Mapping[str, Any], ...]  # likewise; `core.tasks.parse_task` reads them
+
+    def to_dict(self) -> ControlValues:
+        """The values of the line; docs/formats.md names them."""
+        return {
+            "schema": SCHEMA,
+            "type": "control",
+            **_head(self),
+            "action": self.action,
+            "prompt_version": self.prompt_version,
+            "tasks": [dict(task) for task in self.tasks],
+        }
+
+    def to_json(self) -> str:
+        """One line of JSON, without the line's end."""
+        return json_line(self.to_dict())
+
+
+@dataclass(frozen=True, slots=True)
 class SummaryEvent:
     """The whole stream in numbers: received = answered + skipped + sum(dropped)."""
 
@@ -184,8 +216,8 @@ class SummaryEvent:
         return json_line(self.to_dict())
 
 
-Event = AnswerEvent | StateEvent | SummaryEvent
-_Event = TypeVar("_Event", AnswerEvent, StateEvent, SummaryEvent)
+Event = AnswerEvent | StateEvent | ControlEvent | SummaryEvent
+_Event = TypeVar("_Event", AnswerEvent, StateEvent, ControlEvent, SummaryEvent)
 
 
 def build_answer(
@@ -282,6 +314,27 @@ def build_state(change: SourceChange, source: str, utc: datetime, *, nonce: str 
     )
 
 
+def build_control(
+    action: Action,
+    prompt_version: int,
+    tasks: Sequence[Task],
+    utc: datetime,
+    *,
+    source: str,
+    epoch: int = 0,
+    time: float = 0.0,
+    nonce: str = "",
+) -> ControlEvent:
+    """The event for a change of what a stream does, as it holds from here on."""
+    said = tuple(task_values(task) for task in tasks)
+    return _with_id(
+        ControlEvent(
+            "", source, epoch, _rounded(time), _utc_text(utc), action, prompt_version, said
+        ),
+        nonce,
+    )
+
+
 def build_summary(
     counts: Counts,
     answered: int,
@@ -340,6 +393,10 @@ def _event(values: Mapping[str, Any]) -> Event | None:
             )
         case "state":
             return StateEvent(**head, state=values["state"], cause=values["cause"])
+        case "control":
+            said = tuple(dict(task) for task in values["tasks"])
+            version = values["prompt_version"]
+            return ControlEvent(**head, action=values["action"], prompt_version=version, tasks=said)
         case "summary":
             return SummaryEvent(**head, answered=values["answered"], counts=_counts(values))
         case _:

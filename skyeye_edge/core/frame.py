@@ -30,6 +30,16 @@ class Counts:
         return Counts(self.received + other.received, self.skipped + other.skipped, dropped)
 
 
+@dataclass(frozen=True, slots=True)
+class DataPacket:
+    """A packet of a data stream that runs beside the video, such as telemetry; as it came."""
+
+    codec: str  # FFmpeg's name, such as klv (MISB ST 0601 and others)
+    data: bytes  # unparsed
+    time: float | None = None  # media seconds; None if the packet has no time stamp
+    stream: int = 0  # which one, where several run side by side
+
+
 @dataclass(frozen=True, slots=True, eq=False)  # eq=False: arrays have no single answer to ==
 class Frame:
     """One RGB image of a source; shared between threads, so nobody writes to it."""
@@ -45,6 +55,7 @@ class Frame:
     decoding: float = 0.0  # seconds spent on decoding and converting it
     damaged: bool = False  # data of it or of a picture it is drawn from were missing or wrong
     user: Any = None  # a JSON value of whoever made the frame; stands in the event about it
+    metadata: tuple[DataPacket, ...] = ()  # what came with it, since the frame before
 
     def __post_init__(self) -> None:
         if self.user is not None:

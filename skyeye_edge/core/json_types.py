@@ -14,6 +14,7 @@ from skyeye_edge.core.frame import State
 from skyeye_edge.core.reply import Stopped
 
 GateReason = Literal["first", "change", "shift", "size", "restart", "renewal", "unchanged"]
+Action = Literal["set_tasks", "pause", "resume"]
 TextTask = Literal["caption", "describe", "identify", "ask"]
 TextOutcome = Literal["text", "cut", "unreadable", "failed"]
 # "cut": the token limit came first; "failed": it could not be asked;
@@ -216,6 +217,16 @@ class SummaryValues(HeadValues):
     dropped: Dropped
 
 
+class ControlValues(HeadValues):
+    """Somebody changed what a stream does."""
+
+    schema: Literal[1]
+    type: Literal["control"]
+    action: Action
+    prompt_version: Annotated[int, "that holds from here on"]
+    tasks: Annotated[list[dict[str, Any]], "what is asked from here on, as in a run's first line"]
+
+
 class RunValues(HeadValues):
     """The first line of a recording's file: what the answers are about, compared by --resume."""
 
@@ -231,7 +242,7 @@ class RunValues(HeadValues):
     clip: Annotated[int, "frames that were asked about as one"]
 
 
-EventValues = AnswerValues | HeartbeatValues | StateValues | SummaryValues
+EventValues = AnswerValues | HeartbeatValues | StateValues | ControlValues | SummaryValues
 LineValues = EventValues | RunValues
 
 

@@ -7,9 +7,9 @@ imported weights meet the prompts they know (SkyEyeGPT 3.2; MiniGPT-v2, GeoChat,
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from skyeye_edge.core.arguments import as_tuple, check_flag, check_whole
 from skyeye_edge.core.boxes import XYXY, BoxSpec, Size, box_text, check_corners
@@ -120,6 +120,9 @@ Task = Caption | Describe | Classify | Ground | Detect | Identify | Ask
 ONE_FRAME_TASKS = (Ground, Detect, Identify)  # a box belongs to one frame, not to a clip
 
 
+_KINDS: Mapping[str, type[Task]] = {kind.__name__.lower(): kind for kind in get_args(Task)}
+
+
 def task_name(task: Task) -> str:
     """The lower-case word of a task in events."""
     return type(task).__name__.lower()
@@ -138,6 +141,33 @@ def as_tasks(tasks: Iterable[Task]) -> tuple[Task, ...]:
             raise InputError(f"{task!r} is no task; give Caption(), Ground('a boat'), ...")
         wanted.append(task)
     return tuple(wanted)
+
+
+def task_values(task: Task) -> dict[str, Any]:
+    """A task and what was said about it, as JSON: {"task": "ground", "phrase": "a boat"}."""
+    said = {each.name: getattr(task, each.name) for each in fields(task)}
+    said = {key: value for key, value in said.items() if value != _default(task, key)}
+    lists = {key: list(value) for key, value in said.items() if isinstance(value, tuple)}
+    return {"task": task_name(task)} | said | lists
+
+
+def parse_task(values: object) -> Task:
+    """The reverse of `task_values`; a task without values may be its name alone, as "caption".
+
+    Raises:
+        InputError: no such task, or other values than it has.
+    """
+    given = {"task": values} if isinstance(values, str) else values
+    if not isinstance(given, Mapping) or given.get("task") not in _KINDS:
+        known = ", ".join(_KINDS)
+        raise InputError(f'task {values!r}: give {{"task": one of {known}, ...}}')
+    kind = _KINDS[given["task"]]
+    said = {str(key): value for key, value in given.items() if key != "task"}
+    try:
+        return kind(**said)
+    except TypeError as error:
+        names = ", ".join(each.name for each in fields(kind)) or "nothing"
+        raise InputError(f"task {values!r}: {given['task']} takes {names}") from error
 
 
 def with_min_score(task: Task, min_score: float | None) -> Task:
@@ -272,6 +302,10 @@ def instruction(task: Task, size: Size, boxes: BoxSpec, wording: str = "minigptv
             return words.identify.format(box=box_text(box, size, boxes))
         case Ask(question=question):
             return words.ask.format(question=question)
+
+
+def _default(task: Task, name: str) -> object:
+    return next(each.default for each in fields(task) if each.name == name)
 
 
 def _check_words(text: str, what: str) -> None:

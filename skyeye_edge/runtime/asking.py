@@ -11,17 +11,29 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from skyeye_edge.core.events import GateDecision
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.core.json_types import Action
+from skyeye_edge.core.tasks import Task
 from skyeye_edge.runtime.budget import Budget, Plan
 from skyeye_edge.runtime.gate import Gate
 from skyeye_edge.runtime.question import Answer
 from skyeye_edge.runtime.sources.source import Source
 
+PAUSED = 1.0  # seconds between looks at a live source while nothing is asked about it
 PATIENCE = 1.0  # seconds that the answer at work gets after a stop; users are promised 2 in all
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """What is asked about each frame."""
+
+    tasks: tuple[Task, ...]
+    version: int = 1  # counts changes of the tasks
+    budget: Budget | None = None  # how much of it is asked; None: all, whatever time it takes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +42,7 @@ class Asked:
 
     frames: tuple[Frame, ...]
     answer: Future[Answer]
+    wanted: Wanted
     counts: Counts  # since the entry before, with these frames
     gate: GateDecision | None = None
     plan: Plan | None = None  # of a stream with a budget
@@ -59,7 +72,17 @@ class Changed:
     is_ready: bool = True
 
 
-Entry = Asked | Unchanged | Changed
+@dataclass(frozen=True, slots=True, eq=False)
+class Commanded:
+    """What somebody changed while it ran."""
+
+    action: Action
+    wanted: Wanted  # from here on
+    counts: Counts = field(default_factory=Counts)
+    is_ready: bool = True
+
+
+Entry = Asked | Unchanged | Changed | Commanded
 
 
 class Asking:
@@ -68,10 +91,10 @@ class Asking:
     Args:
         source: where frames come from.
         every: seconds between answers.
+        wanted: what is asked about each frame.
         ask: hands a question about frames over.
         clip: so many frames are asked about as one.
         gate: which frames are worth it; None: all.
-        budget: how much is asked about each; None: everything.
         ahead: entries that may be under way at once.
         eager: ask also while nobody waits for answers.
         changed: told when there is something new.
@@ -82,11 +105,11 @@ class Asking:
         self,
         source: Source,
         every: float,
-        ask: Callable[[tuple[Frame, ...], Plan | None], Future[Answer]],
+        wanted: Wanted,
+        ask: Callable[[tuple[Frame, ...], tuple[Task, ...], int | None], Future[Answer]],
         *,
         clip: int,
         gate: Gate | None,
-        budget: Budget | None,
         ahead: int,
         eager: bool,
         changed: threading.Condition,
@@ -94,11 +117,13 @@ class Asking:
     ) -> None:
         self._source, self._every, self._ask = source, every, ask
         self._clip, self._gate, self._ahead, self._eager = clip, gate, ahead, eager
-        self._budget, self._clock = budget, clock
-        self._changed = changed
+        self._clock, self._changed = clock, changed
+        self.wanted = wanted
+        self.newest: Frame | None = None  # that came, asked about or not
         self._entries: deque[Entry] = deque()
         self._since = Counts()  # since the last entry
         self._awaited = False  # somebody waits for an entry
+        self._paused = False
         self._stopped_at: float | None = None
         self._spared: Asked | None = None  # what was at work when it was stopped
         self.failure: BaseException | None = None  # why the source gives no more
@@ -122,6 +147,21 @@ class Asking:
                     if isinstance(entry, Asked) and entry is not self._spared:
                         entry.answer.cancel()
             self._changed.notify_all()
+
+    def want(self, wanted: Wanted) -> None:
+        """From the next frame on, ask this; what is under way is answered as it was asked."""
+        with self._changed:
+            self.wanted = wanted
+            if self._gate is not None:
+                self._gate.forget()
+            self._add(Commanded("set_tasks", wanted))
+
+    def pause(self, paused: bool) -> None:
+        """Ask nothing until told otherwise; a file waits, of live sources frames are let go."""
+        with self._changed:
+            if paused != self._paused:
+                self._paused = paused
+                self._add(Commanded("pause" if paused else "resume", self.wanted))
 
     def join(self, seconds: float) -> None:
         """Wait for the thread, which ends once its source has."""
@@ -196,16 +236,23 @@ class Asking:
                 self._changed.notify_all()
 
     def _wait_for_turn(self) -> None:
-        def is_due() -> bool:
-            wanted = self._eager or self._awaited
-            return self._stopped_at is not None or (wanted and len(self._entries) < self._ahead)
-
         with self._changed:
-            self._changed.wait_for(is_due)
+            while self._stopped_at is None:
+                wanted = (self._eager or self._awaited) and len(self._entries) < self._ahead
+                if wanted and not self._paused:
+                    return
+                # What a live source says of itself is heard all the same.
+                looks = wanted and not self._eager
+                if not self._changed.wait(PAUSED if looks else None) and looks:
+                    return
 
     def _take_in(self, frame: Frame, frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
         """Ask about a frame, unless nothing has changed or its clip is not full yet."""
         self._since += frame.before + Counts(1)
+        self.newest = frame
+        if self._paused and not self._eager:
+            self._since += Counts(0, 0, {"paused": 1})
+            return frames
         decision = self._gate.judge(frame) if self._gate is not None else None
         if decision is not None and not decision.open:
             self._since += Counts(0, 0, {"gate": 1})
@@ -233,8 +280,9 @@ class Asking:
                 self._since += Counts(0, 0, {"closed": len(frames)})
                 return
         must = decision is not None and decision.heartbeat  # something has to be heard of it
-        plan = self._budget.plan(must=must) if self._budget is not None else None
-        if self._budget is not None and plan is None:
+        wanted = self.wanted
+        plan = wanted.budget.plan(must=must) if wanted.budget is not None else None
+        if wanted.budget is not None and plan is None:
             self._since += Counts(0, 0, {"budget": len(frames)})
             if self._gate is not None:
                 self._gate.forget()
@@ -243,14 +291,17 @@ class Asking:
         # Of a file nothing is late but the answer; what goes on by itself is as old as its light.
         is_live = not self._eager and last.arrived > 0
         began = last.arrived - last.lag if is_live else self._clock()
+        tasks, words = wanted.tasks, None
+        if plan is not None:
+            tasks, words = tuple(wanted.tasks[number] for number in plan.tasks), plan.words
         answer: Future[Answer]
         try:
-            answer = self._ask(frames, plan)
+            answer = self._ask(frames, tasks, words)
         except Exception as error:  # told where the answer would be
             answer = Future()
             answer.set_exception(error)
-        self._add(Asked(frames, answer, self.counted(), decision, plan))
-        answer.add_done_callback(partial(self._done, began))
+        self._add(Asked(frames, answer, wanted, self.counted(), decision, plan))
+        answer.add_done_callback(partial(self._done, wanted.budget, began))
 
     def counted(self) -> Counts:
         """What happened since the last entry, or since this was last asked."""
@@ -264,10 +315,10 @@ class Asking:
                 entry.answer.cancel()
             self._changed.notify_all()
 
-    def _done(self, began: float, answer: Future[Answer]) -> None:
+    def _done(self, budget: Budget | None, began: float, answer: Future[Answer]) -> None:
         with self._changed:
-            if self._budget is not None and not answer.cancelled():
-                self._budget.answered(self._clock() - began)
+            if budget is not None and not answer.cancelled():
+                budget.answered(self._clock() - began)
             self._changed.notify_all()
 
 

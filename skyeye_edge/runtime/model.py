@@ -72,6 +72,7 @@ from skyeye_edge.runtime.vision.onnx import OnnxVision, has_cuda
 
 if TYPE_CHECKING:
     from skyeye_edge.runtime.chat import Chat
+    from skyeye_edge.runtime.sinks.sink import Sink
     from skyeye_edge.runtime.sources.source import Source
     from skyeye_edge.runtime.stream import Stream
     from skyeye_edge.runtime.streams import Streams
@@ -396,6 +397,7 @@ class Model:
         max_age: float | None = None,
         max_latency: float | None = None,
         priority: float = 1.0,
+        sinks: Sequence[Sink] = (),
     ) -> Stream:
         """Events of a source, to be used as a context manager and iterated over.
 
@@ -415,6 +417,8 @@ class Model:
             max_latency: seconds from a frame to its answer. While answers take longer, words, then
                 tasks, then frames are left out; the events say which.
             priority: of the turns of this stream; at 2 it gets twice as many as others at 1.
+            sinks: where events go besides; none of them can hold the stream up, and they are
+                closed with it.
 
         Raises:
             InputError: no task, one that cannot be asked, a clip longer than the model was trained
@@ -431,8 +435,10 @@ class Model:
             heartbeat,
             max_age,
             max_latency,
+            sinks,
         )
-        return watching.open(source, priority)
+        with watching.closing_if_refused():
+            return watching.open(source, priority)
 
     def streams(
         self,
@@ -448,6 +454,7 @@ class Model:
         max_age: float | None = None,
         max_latency: float | None = None,
         priorities: Sequence[float] | None = None,
+        sinks: Sequence[Sink] = (),
     ) -> Streams:
         """Events of several sources as they come; each says in `source` whose it is.
 
@@ -457,8 +464,8 @@ class Model:
         Args:
             sources: as for `stream`; they may be of different kinds, and none at first.
             priorities: one per source, see `stream`; None: 1 for all.
-            tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age, max_latency: as
-                for `stream`.
+            tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age, max_latency,
+                sinks: as for `stream`.
 
         Raises:
             InputError: as for `stream`, or not as many priorities as sources.
@@ -476,12 +483,16 @@ class Model:
             heartbeat,
             max_age,
             max_latency,
+            sinks,
         )
-        opened = as_tuple(sources, "sources", '["udp://:5600", "rtsp://host/path"]')
-        shares = [1.0] * len(opened) if priorities is None else list(priorities)
-        if len(shares) != len(opened):
-            raise InputError(f"{len(shares)} priorities for {len(opened)} sources; give one each")
-        return Streams(watching.open, list(zip(opened, shares, strict=True)))
+        with watching.closing_if_refused():
+            opened = as_tuple(sources, "sources", '["udp://:5600", "rtsp://host/path"]')
+            shares = [1.0] * len(opened) if priorities is None else list(priorities)
+            if len(shares) != len(opened):
+                raise InputError(
+                    f"{len(shares)} priorities for {len(opened)} sources; give one each"
+                )
+            return Streams(watching.open, list(zip(opened, shares, strict=True)), watching.sinks)
 
     def _watching(
         self,
@@ -494,7 +505,9 @@ class Model:
         heartbeat: float,
         max_age: float | None,
         max_latency: float | None,
+        sinks: Sequence[Sink],
     ) -> Watching:
+        from skyeye_edge.runtime.sinks.fan import Fan
         from skyeye_edge.runtime.watching import Watching
 
         self._engine.check_open()
@@ -509,11 +522,13 @@ class Model:
             asked,
             every,
             clip,
+            min_score,
             keep_damaged,
             gate,
             heartbeat,
             max_age,
             max_latency,
+            Fan(sinks),
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from skyeye_edge._version import __version__
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.events import SCHEMA, parse_event
-from skyeye_edge.core.tasks import Task, task_name
+from skyeye_edge.core.tasks import Task, task_values
 from skyeye_edge.runtime.fingerprint import Fingerprint
 
 # Every file begins with it from its first byte on, so that even a torn line is known as ours.
@@ -89,7 +89,7 @@ def build_record(
     keep_damaged: bool,
 ) -> RunRecord:
     """The record of a run that is about to begin."""
-    said = tuple(_said(task) for task in tasks)
+    said = tuple(task_values(task) for task in tasks)
     name = source.encode("utf-8", "replace").decode()
     return RunRecord(
         name, media, said, dict(model), float(min_score), float(every), clip, keep_damaged
@@ -127,17 +127,6 @@ def is_event_file(path: Path) -> bool:
         return parse_event(line.decode()) is not None  # as version 0.1.0 began
     except (DataError, UnicodeDecodeError):
         return False
-
-
-def _said(task: Task) -> dict[str, Any]:
-    """A task and what was said about it, as JSON gives it back."""
-    values = {
-        each.name: getattr(task, each.name)
-        for each in fields(task)
-        if getattr(task, each.name) != each.default
-    }
-    said: dict[str, Any] = json.loads(json.dumps({"task": task_name(task)} | values))
-    return said
 
 
 def _tasks_text(tasks: Sequence[Mapping[str, Any]]) -> str:

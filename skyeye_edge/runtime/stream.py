@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import threading
 import time
@@ -14,6 +15,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from types import TracebackType
 
+from PIL import Image
+
 from skyeye_edge.core.arguments import check_number
 from skyeye_edge.core.errors import ClosedError, InputError, LateError
 from skyeye_edge.core.events import (
@@ -21,17 +24,20 @@ from skyeye_edge.core.events import (
     Event,
     LeftOut,
     build_answer,
+    build_control,
     build_heartbeat,
     build_state,
     build_summary,
 )
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.core.images import write_image
 from skyeye_edge.core.results import TaskResult, carry
-from skyeye_edge.core.tasks import Task, as_tasks, check_tasks, task_text
-from skyeye_edge.runtime.asking import Asked, Asking, Entry, Unchanged
-from skyeye_edge.runtime.budget import Budget, Plan
+from skyeye_edge.core.tasks import Task, as_tasks, check_tasks, task_text, with_min_score
+from skyeye_edge.runtime.asking import Asked, Asking, Changed, Commanded, Entry, Unchanged, Wanted
+from skyeye_edge.runtime.budget import Budget
 from skyeye_edge.runtime.gate import Gate
 from skyeye_edge.runtime.question import Answer, Question
+from skyeye_edge.runtime.sinks.fan import Fan
 from skyeye_edge.runtime.sources.source import Source
 from skyeye_edge.runtime.sources.timing import check_every
 
@@ -53,11 +59,14 @@ class Stream:
         model: what answers, for the events.
         clip: so many frames are asked about as one.
         gate: decides which frames are worth asking about; None: all of them.
-        budget: how much is asked about each frame; None: all tasks, whatever time they take.
+        min_score: of boxes, for tasks that state none; None: as the model was loaded.
+        max_latency: seconds from a frame to its answer, for which something may be left out; None:
+            all tasks, whatever time they take.
         max_age: seconds; a frame that is older when its turn comes is dropped as `stale`.
         ahead: questions that may be under way at once.
         eager: also ask while nobody waits for events; False for what goes on by itself.
         totals, answered: what an interrupted run had counted before.
+        sinks: where events go besides; closed with the stream unless `shares_sinks`.
         changed: told when there may be a new event; several streams share one.
         utc: the wall clock.
         clock: monotonic seconds, as in `arrived` of frames.
@@ -76,18 +85,19 @@ class Stream:
         model: Mapping[str, str] | None = None,
         clip: int = 1,
         gate: Gate | None = None,
-        budget: Budget | None = None,
+        min_score: float | None = None,
+        max_latency: float | None = None,
         max_age: float | None = None,
         ahead: int = AHEAD,
         eager: bool = True,
         totals: Counts | None = None,
         answered: int = 0,
+        sinks: Fan | None = None,
+        shares_sinks: bool = False,
         changed: threading.Condition | None = None,
         utc: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        tasks = as_tasks(tasks)
-        check_tasks(tasks, clip)
         check_every(every)
         if max_age is not None:
             check_number(max_age, "max_age (seconds)", 0)
@@ -100,8 +110,11 @@ class Stream:
         self.answered = answered  # frames
         self._model = model or {}
         self._gate = gate
-        self._tasks = tasks
+        self._min_score, self._max_latency, self._clip = min_score, max_latency, clip
+        self.sinks = sinks or Fan()
+        self._shares_sinks = shares_sinks
         self._known: dict[int, TaskResult] = {}  # the last result of each task, as it is carried
+        self._known_of = 1  # version of the tasks
         self._utc = utc
         self._since = Counts()  # what happened since the last event with counts
         self._last: AnswerEvent | None = None  # what a heartbeat carries
@@ -113,10 +126,10 @@ class Stream:
         self._asking = Asking(
             source,
             every,
-            _asker(submit, tasks, max_age),
+            self._wanted(tasks),
+            _asker(submit, max_age),
             clip=clip,
             gate=gate,
-            budget=budget,
             ahead=ahead,
             eager=eager,
             changed=changed or threading.Condition(),  # over an RLock: a signal handler may stop
@@ -133,9 +146,10 @@ class Stream:
             raise ClosedError(f"{self.source.name}: this stream is closed; open a new one")
         while not self._ready:
             if self._ended:
+                self._close_sinks()
                 self._raise_failure()
                 raise StopIteration
-            self._ready.extend(self._build_events(self._next_entry()))
+            self._tell(self._next_entry())
         return self._ready.popleft()
 
     def __enter__(self) -> Stream:
@@ -153,11 +167,11 @@ class Stream:
         """The next event if it is there; a source that fails ends as any other does."""
         while not self._ready and not self._ended and self._asking.is_ready:
             try:
-                self._ready.extend(self._build_events(self._asking.take()))
+                self._tell(self._asking.take())
             except Exception as error:
                 self.failure = self.failure or error
-                self._count(self._asking.counted())
-                self._ready.extend(self._told(SourceChange("ENDED", f"{error}")))
+                change = SourceChange("ENDED", f"{error}")
+                self._tell(Changed(change, self._asking.counted()))
         return self._ready.popleft() if self._ready else None
 
     @property
@@ -180,6 +194,45 @@ class Stream:
         """Seconds after a stop for which an answer is still waited for; None: there is no limit."""
         return self._asking.patience_left()
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What is asked about the next frame."""
+        return self._asking.wanted.tasks
+
+    def set_tasks(self, tasks: Sequence[Task]) -> None:
+        """Ask something else from the next frame on; from any thread.
+
+        A `control` event says so, and answers say by `prompt_version` which tasks made them.
+
+        Raises:
+            InputError: no task, or one about boxes for a clip of several frames.
+        """
+        wanted = self._wanted(tasks, self._asking.wanted.version + 1)
+        self._asking.want(wanted)
+
+    def pause(self) -> None:
+        """Ask nothing until `resume`; from any thread, and twice.
+
+        A file waits. What goes on by itself is still read, and its frames count as `paused`.
+        """
+        self._asking.pause(True)
+
+    def resume(self) -> None:
+        """Go on after `pause`; from any thread, and twice."""
+        self._asking.pause(False)
+
+    def snapshot(self, path: str | os.PathLike[str]) -> Frame:
+        """Save the newest picture, asked about or not, and give it back; from any thread.
+
+        Raises:
+            InputError: none has come yet, or the file cannot be written.
+        """
+        frame = self._asking.newest
+        if frame is None:
+            raise InputError(f"{self.source.name}: no picture has come yet")
+        write_image(Image.fromarray(frame.rgb), path)
+        return frame
+
     def stop(self) -> None:
         """Ask for the end: events go on to ENDED and the summary. From any thread, and twice."""
         self._asking.stop()
@@ -191,6 +244,7 @@ class Stream:
         self._closed = True
         self.source.close()
         self._asking.join(2.0)
+        self._close_sinks()
 
     def _next_entry(self) -> Entry:
         self._asking.start()
@@ -202,6 +256,21 @@ class Stream:
             raise
         finally:
             self._asking.await_entries(False)
+
+    def _wanted(self, tasks: Sequence[Task], version: int = 1) -> Wanted:
+        asked = tuple(with_min_score(task, self._min_score) for task in as_tasks(tasks))
+        check_tasks(asked, self._clip)
+        limit = self._max_latency
+        return Wanted(asked, version, None if limit is None else Budget(asked, limit))
+
+    def _tell(self, entry: Entry) -> None:
+        """Hand the events of an entry to the sinks, and to whoever takes them here."""
+        frame = None
+        if isinstance(entry, Asked | Unchanged):
+            frame = entry.frames[-1] if isinstance(entry, Asked) else entry.frame
+        for event in self._build_events(entry):
+            self.sinks.offer(event, frame if isinstance(event, AnswerEvent) else None)
+            self._ready.append(event)
 
     def _build_events(self, entry: Entry) -> Iterator[Event]:
         self._count(entry.counts)
@@ -215,8 +284,19 @@ class Stream:
                         frame, self._last, counts, self._utc(), gate=decision, nonce=nonce
                     )
                     yield self._last
-            case _:
-                yield from self._told(entry.change)
+            case Commanded(action=action, wanted=wanted):
+                yield build_control(
+                    action,
+                    wanted.version,
+                    wanted.tasks,
+                    self._utc(),
+                    source=self.source.name,
+                    epoch=self._last.epoch if self._last else 0,
+                    time=self._last.time if self._last else 0.0,
+                    nonce=self._next_nonce(),
+                )
+            case Changed(change=change):
+                yield from self._told(change)
 
     def _answered(self, entry: Asked) -> Iterator[AnswerEvent]:
         """The event for a clip; none if nobody wants it any more, or if the model failed."""
@@ -250,8 +330,9 @@ class Stream:
             timing_ms=answer.timing_ms,
             model=self._model,
             source=self.source.name,
+            prompt_version=entry.wanted.version,
             gate=entry.gate,
-            left_out=self._left_out(entry.plan),
+            left_out=_left_out(entry),
             nonce=self._next_nonce(),
         )
         yield self._last
@@ -273,18 +354,13 @@ class Stream:
         """One result per task: carried for those that a budget left out, if there was one."""
         if entry.plan is None:
             return tuple(results)
-        last = entry.frames[-1]
+        last, version = entry.frames[-1], entry.wanted.version
         new = dict(zip(entry.plan.tasks, results, strict=True))
+        if version != self._known_of:
+            self._known_of, self._known = version, {}
         found = self._known | new
         self._known |= {task: carry(each, last.index, last.time) for task, each in new.items()}
         return tuple(found[task] for task in sorted(found))
-
-    def _left_out(self, plan: Plan | None) -> LeftOut | None:
-        if plan is None:
-            return None
-        tasks = (each for number, each in enumerate(self._tasks) if number not in plan.tasks)
-        left_out = LeftOut(plan.words, tuple(task_text(task) for task in tasks), plan.one_in)
-        return None if left_out == LeftOut() else left_out
 
     def _told(self, change: SourceChange) -> Iterator[Event]:
         """What a source says of itself; behind its end the summary."""
@@ -308,6 +384,10 @@ class Stream:
         if self._gate is not None:
             self._gate.forget()
 
+    def _close_sinks(self) -> None:
+        if not self._shares_sinks:
+            self.sinks.close()
+
     def _raise_failure(self) -> None:
         failure, self.failure = self.failure, None
         if failure is not None:
@@ -326,17 +406,25 @@ class Stream:
         return since
 
 
+def _left_out(entry: Asked) -> LeftOut | None:
+    if entry.plan is None:
+        return None
+    asked, tasks = entry.plan.tasks, entry.wanted.tasks
+    others = tuple(task_text(task) for number, task in enumerate(tasks) if number not in asked)
+    left_out = LeftOut(entry.plan.words, others, entry.plan.one_in)
+    return None if left_out == LeftOut() else left_out
+
+
 def _asker(
-    submit: Callable[..., Future[Answer]], tasks: tuple[Task, ...], max_age: float | None
-) -> Callable[[tuple[Frame, ...], Plan | None], Future[Answer]]:
+    submit: Callable[..., Future[Answer]], max_age: float | None
+) -> Callable[[tuple[Frame, ...], tuple[Task, ...], int | None], Future[Answer]]:
     """Asks tasks about frames; nobody wants an answer that would begin too late."""
 
-    def ask(frames: tuple[Frame, ...], plan: Plan | None) -> Future[Answer]:
+    def ask(
+        frames: tuple[Frame, ...], tasks: tuple[Task, ...], words: int | None
+    ) -> Future[Answer]:
         last = frames[-1]
-        question = Question(frames, tasks)
-        if plan is not None:
-            chosen = tuple(tasks[number] for number in plan.tasks)
-            question = Question(frames, chosen, words=plan.words)
+        question = Question(frames, tasks, words=words)
         if max_age is None or not last.arrived:
             return submit(question)
         return submit(question, deadline=last.arrived - last.lag + max_age)

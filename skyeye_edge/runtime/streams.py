@@ -11,6 +11,7 @@ from types import TracebackType
 
 from skyeye_edge.core.errors import ClosedError
 from skyeye_edge.core.events import Event
+from skyeye_edge.runtime.sinks.fan import Fan
 from skyeye_edge.runtime.sources.source import Source
 from skyeye_edge.runtime.stream import Stream
 
@@ -26,13 +27,16 @@ class Streams:
     Args:
         open_stream: makes a stream of a source and a priority, over the given condition.
         sources: what is watched from the beginning, each with its priority.
+        sinks: where the events of all go besides; closed with the streams.
     """
 
     def __init__(
         self,
         open_stream: Callable[[str | Path | Source, float, threading.Condition], Stream],
         sources: Sequence[tuple[str | Path | Source, float]],
+        sinks: Fan,
     ) -> None:
+        self.sinks = sinks
         self._changed = threading.Condition()  # over an RLock: a signal handler may call stop
         self._open = open_stream
         self._streams: deque[Stream] = deque()  # whose turn it is comes first
@@ -82,6 +86,7 @@ class Streams:
                     return event
         finally:
             self._await_events(False)
+        self.sinks.close()
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -110,6 +115,7 @@ class Streams:
         self._closed = True
         for stream in self.streams:
             stream.close()
+        self.sinks.close()
 
     def _await_events(self, awaited: bool) -> None:
         for stream in self.streams:

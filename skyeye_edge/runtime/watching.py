@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,10 @@ from pathlib import Path
 from skyeye_edge.core.arguments import check_flag, check_number
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.tasks import Task, check_tasks
-from skyeye_edge.runtime.budget import Budget, check_max_latency
+from skyeye_edge.runtime.budget import check_max_latency
 from skyeye_edge.runtime.gate import Gate, check_heartbeat
 from skyeye_edge.runtime.question import Answer
+from skyeye_edge.runtime.sinks.fan import Fan
 from skyeye_edge.runtime.sources import open_source
 from skyeye_edge.runtime.sources.live import LiveSource
 from skyeye_edge.runtime.sources.push import Push
@@ -33,11 +35,13 @@ class Watching:
     tasks: tuple[Task, ...]
     every: float
     clip: int
+    min_score: float | None
     keep_damaged: bool
     gate: bool | None
     heartbeat: float
     max_age: float | None
     max_latency: float | None
+    sinks: Fan
 
     def __post_init__(self) -> None:
         check_tasks(self.tasks, self.clip)
@@ -51,13 +55,22 @@ class Watching:
         if self.max_latency is not None:
             check_max_latency(self.max_latency)
 
+    @contextmanager
+    def closing_if_refused(self) -> Iterator[None]:
+        """Around the opening of streams: if there are none, nobody else closes the sinks."""
+        try:
+            yield
+        except BaseException:
+            self.sinks.close()
+            raise
+
     def open(
         self,
         source: str | Path | Source,
         priority: float = 1.0,
         changed: threading.Condition | None = None,
     ) -> Stream:
-        """A stream of one source; those that share `changed` share the model by turns.
+        """A stream of one source; those that share `changed` share the model, by turns, and sinks.
 
         Raises:
             InputError: no such source, or a priority that is none.
@@ -78,7 +91,10 @@ class Watching:
             clip=self.clip,
             gate=Gate(self.heartbeat) if gated else None,
             max_age=self.max_age,
-            budget=None if limit is None else Budget(self.tasks, limit),
+            min_score=self.min_score,
+            max_latency=limit,
+            sinks=self.sinks,
+            shares_sinks=changed is not None,
             ahead=AHEAD - goes_on if limit is None else 1,  # whoever waits in line comes late
             eager=not goes_on,
             changed=changed,

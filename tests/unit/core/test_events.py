@@ -17,9 +17,11 @@ from skyeye_edge.core.boxes import Box
 from skyeye_edge.core.errors import DataError
 from skyeye_edge.core.events import (
     AnswerEvent,
+    ControlEvent,
     Event,
     GateDecision,
     build_answer,
+    build_control,
     build_heartbeat,
     build_state,
     build_summary,
@@ -33,6 +35,7 @@ from skyeye_edge.core.results import (
     TaskResult,
     TextResult,
 )
+from skyeye_edge.core.tasks import Caption, Classify, Ground, Task, parse_task
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=timezone.utc)
 MODEL = {
@@ -312,3 +315,14 @@ def _read(event: AnswerEvent) -> tuple[TaskResult, ...]:
         replace(each, text=each.label) if isinstance(each, ClassifyResult) else each
         for each in event.results
     )
+
+
+def test_a_change_of_tasks_is_read_again() -> None:
+    tasks: list[Task] = [Caption(), Ground("a boat", min_score=0.4), Classify(("a", "b"))]
+    event = build_control("set_tasks", 3, tasks, NOON, source="cam1", epoch=1, time=2.5)
+
+    read = parse_event(event.to_json())
+
+    assert read == event
+    assert isinstance(read, ControlEvent)
+    assert [parse_task(values) for values in read.tasks] == tasks

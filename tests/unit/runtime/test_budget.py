@@ -127,7 +127,7 @@ def test_events_say_what_was_left_out_and_carry_what_is_known_of_it() -> None:
     camera.end()
 
     stream = Stream(
-        machine.submit, camera, tasks, 0.0, budget=Budget(tasks, 0.15), ahead=1, clock=machine.clock
+        machine.submit, camera, tasks, 0.0, max_latency=0.15, ahead=1, clock=machine.clock
     )
     events = list(stream)
 
@@ -158,7 +158,7 @@ def test_a_heartbeat_is_kept_although_most_frames_are_left_out() -> None:
     camera.end()
 
     stream = Stream(
-        machine.submit, camera, TASKS, 0.0, gate=Gate(3.0), budget=Budget(TASKS, 1e-9), ahead=1,
+        machine.submit, camera, TASKS, 0.0, gate=Gate(3.0), max_latency=1e-9, ahead=1,
         clock=machine.clock,
     )  # fmt: skip
     times = [event.time for event in stream if isinstance(event, AnswerEvent)]
