@@ -26,6 +26,7 @@ from skyeye_edge.core.errors import (
     SkyEyeError as SkyEyeError,
 )
 from skyeye_edge.core.events import (
+    AlertEvent as AlertEvent,
     AnswerEvent as AnswerEvent,
     ControlEvent as ControlEvent,
     Event as Event,
@@ -54,6 +55,7 @@ from skyeye_edge.core.tasks import (
     Identify as Identify,
     Task as Task,
 )
+from skyeye_edge.runtime.alerts import Alert as Alert
 from skyeye_edge.runtime import (
     Answer as Answer,
     Model as Model,

@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from skyeye_edge.core.boxes import Box
-    from skyeye_edge.core.events import AnswerEvent, Event
+    from skyeye_edge.core.events import AlertEvent, AnswerEvent, Event
     from skyeye_edge.core.results import TaskResult
 
 
 def event_line(event: Event) -> str:
     """One line of text: the media time, then every answer."""
-    from skyeye_edge.core.events import AnswerEvent, ControlEvent, StateEvent, SummaryEvent
+    from skyeye_edge.core.events import (
+        AlertEvent,
+        AnswerEvent,
+        ControlEvent,
+        StateEvent,
+        SummaryEvent,
+    )
 
     match event:
         case AnswerEvent():
@@ -23,12 +29,23 @@ def event_line(event: Event) -> str:
         case ControlEvent(tasks=tasks):
             asked = "; ".join(" ".join(str(said) for said in task.values()) for task in tasks)
             return f"{clock(event.time)}  {event.action} (version {event.prompt_version}): {asked}"
+        case AlertEvent():
+            return f"{clock(event.time)}  ALERT {alert_text(event)}"
         case SummaryEvent():
             dropped = sum(event.counts.dropped.values())
             return (
                 f"{event.counts.received} frames: {event.answered} answered, "
                 f"{event.counts.skipped} not due, {dropped} dropped"
             )
+
+
+def alert_text(event: AlertEvent) -> str:
+    """What is seen, where, how surely, and what became of it."""
+    words = {"begin": "begins", "update": "goes on", "end": "ends"}
+    reasons = {"ended": ": the stream has ended", "removed": ": it is not watched for any more"}
+    where = "".join(f" at {box_text(box)}" for box in event.boxes[:1])
+    said = f"{event.alert} {words[event.phase]}{reasons.get(event.why, '')}"
+    return f"{said}{where}" if where else f"{said} ({event.score:.2f})"
 
 
 def answers_text(event: AnswerEvent) -> str:
@@ -45,7 +62,8 @@ def result_text(result: TaskResult) -> str:
             words = result.text if result.outcome == "text" else f"{result.text} [{result.outcome}]"
             return f"{result.question} {words}" if result.question else words
         case ClassifyResult():
-            return result.label or f"[{result.outcome}]"
+            label = result.label or f"[{result.outcome}]"
+            return f"{result.question} {label}".lstrip()
         case GroundResult(phrase=name, boxes=boxes) | DetectResult(name=name, boxes=boxes):
             places = ", ".join(box_text(box) for box in boxes) or result.outcome
             return f"{name}: {places}"

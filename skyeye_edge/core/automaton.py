@@ -3,7 +3,7 @@
     Ground:   [space] ( box | absent ) end
     Detect:   [space] <p>name</p> ' ' box ( <delim> box )* end   |   [space] absent end
               (marks as the model's box language has them, box_languages.py)
-    Classify: [space] name end
+    Classify: [space] name end            (answering a question, a name may begin with a capital)
 
 The automaton works on the bytes of the pieces, so any tokenizer will do: digits one by one, whole
 `<57>`, or `><` in one. Both language models (llama.cpp and PyTorch) decode under it.
@@ -27,6 +27,8 @@ from skyeye_edge.core.spec import ModelSpec
 from skyeye_edge.core.tasks import Classify, Detect, Ground, Task
 
 TokenIds = npt.NDArray[np.int64]
+BINARY = 2  # names between which an answer decides as between a box and absent
+EVEN = 0.5  # and then the likelier one is answered, however its probability is spread over tokens
 _NUMBER = re.compile(rb"([^0-9]*)([0-9]+)([^0-9]*)")
 _Memo = dict[tuple[object, ...], TokenIds]
 
@@ -121,8 +123,11 @@ def task_automaton(task: Task, vocabulary: Vocabulary, spec: ModelSpec) -> Autom
                 return make((heading + opening,), (absent,), "", again, boxes, found_from)
             prefix = heading.rstrip()
             return make((heading[len(prefix) :] + opening,), (), prefix, again, boxes)
-        case Classify(names=names):
+        case Classify(names=names, question=""):
             return make((), names, "", "", boxes)
+        case Classify(names=names):
+            first = _spellings(names[:1]) if len(names) == BINARY else ()
+            return make((), _spellings(names), "", "", boxes, EVEN, first)
         case _:
             return None
 
@@ -148,6 +153,7 @@ class Automaton:
         again: str,
         boxes: BoxSpec,
         found_from: float | None = None,
+        chosen: tuple[str, ...] = (),
     ) -> None:
         """An automaton for: prefix, then a box word with its box, or one of the last words.
 
@@ -159,6 +165,7 @@ class Automaton:
             again: what stands between two boxes, the first mark included; empty: one box is all.
             boxes: how they are written, and how far apart their edges are at least.
             found_from: presence from which an answer is a box; None: the best token decides.
+            chosen: those of the last words whose probability is the presence, where no box is.
         """
         self._vocabulary = vocabulary
         self._prefix = tuple(vocabulary.encode(prefix)) if prefix else ()
@@ -172,7 +179,9 @@ class Automaton:
             **_word_moves("opening", begin),
             **_word_moves("again", {again: True} if again else {}),
         }
-        self._begin, self._found_from = begin, found_from
+        self._found_from = found_from
+        spelt = {space + word for word in chosen for space in spaces}
+        self._present = {word.encode(): box or word in spelt for word, box in begin.items()}
         self._final = {_Place("opening", word.encode()) for word, box in begin.items() if not box}
         self._final.add(_Place("again"))
         self._memo: _Memo = {}
@@ -241,11 +250,13 @@ class Automaton:
         return self._verdicts[place]
 
     def _judge(self, place: _Place) -> Verdict | None:
-        if len(set(self._begin.values())) == 1:  # boxes only, or no boxes
+        if len(set(self._present.values())) == 1:  # boxes only, or no boxes
             return None
         pieces, end = self._vocabulary.pieces, self._vocabulary.end
         outcomes = [
-            {False} if token == end else self._outcomes(self._walk(place, pieces[token] or b""))
+            {self._present[place.read]}
+            if token == end
+            else self._outcomes(self._walk(place, pieces[token] or b""))
             for token in map(int, self._allowed(place))
         ]
         found = np.array([outcome == {True} for outcome in outcomes])
@@ -255,10 +266,10 @@ class Automaton:
         return Verdict(found, absent, self._found_from)
 
     def _outcomes(self, place: _Place) -> set[bool]:
-        """Whether a box can still follow, and whether none can."""
+        """Whether a box (or a chosen word) can still follow, and whether none can."""
         if place.part != "opening":
             return {True}
-        return {box for word, box in self._begin.items() if word.encode().startswith(place.read)}
+        return {is_it for word, is_it in self._present.items() if word.startswith(place.read)}
 
     def _matters(self, place: _Place) -> tuple[object, ...]:
         if self._vocabulary.spans_coordinates:
@@ -365,6 +376,13 @@ class State:
         if not piece:
             raise KeyError(token)
         return State(self._automaton, self._automaton._walk(self._place, piece))
+
+
+def _spellings(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Each name as it is and with a capital, as sentences begin: both are the same answer."""
+    return tuple(
+        dict.fromkeys(each for name in names for each in (name, name[:1].upper() + name[1:]))
+    )
 
 
 def _word_moves(part: str, words: Mapping[str, bool]) -> dict[_Place, dict[int, _Place]]:

@@ -13,11 +13,14 @@ from hashlib import blake2b
 from typing import Any, Literal, TypeVar
 
 from skyeye_edge.core.arguments import check_text
-from skyeye_edge.core.boxes import Size
+from skyeye_edge.core.boxes import Box, Size
 from skyeye_edge.core.errors import DataError, InputError
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
 from skyeye_edge.core.json_types import (
     Action,
+    AlertPhase,
+    AlertReason,
+    AlertValues,
     AnswerValues,
     BudgetValues,
     ControlValues,
@@ -31,7 +34,13 @@ from skyeye_edge.core.json_types import (
     UserValues,
     json_line,
 )
-from skyeye_edge.core.results import TaskResult, carry, parse_result
+from skyeye_edge.core.results import (
+    TaskResult,
+    box_values,
+    carry,
+    parse_box_values,
+    parse_result,
+)
 from skyeye_edge.core.tasks import Task, task_values
 
 SCHEMA: Literal[1] = 1
@@ -188,6 +197,52 @@ class ControlEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertEvent:
+    """Something that was watched for is there, is still there, or is gone.
+
+    The last of `frames` is the picture that goes with it to sinks: at the begin one that shows it.
+    """
+
+    id: str
+    source: str
+    epoch: int
+    time: float
+    utc: str
+    alert: str  # its name
+    phrase: str  # what is watched for
+    phase: AlertPhase
+    why: AlertReason
+    score: float  # of the newest evidence
+    evidence: tuple[str, ...]  # ids of the answers that it rests on
+    frames: tuple[int, ...]  # indices of the frames of these
+    size: Size
+    boxes: tuple[Box, ...] = ()
+    prompt_version: int = 1
+
+    def to_dict(self) -> AlertValues:
+        """The values of the line; docs/formats.md names them."""
+        return {
+            "schema": SCHEMA,
+            "type": "alert",
+            **_head(self),
+            "alert": self.alert,
+            "phrase": self.phrase,
+            "phase": self.phase,
+            "why": self.why,
+            "score": _rounded(self.score),
+            "evidence": list(self.evidence),
+            "frames": list(self.frames),
+            "size": list(self.size),
+            "boxes": box_values(self.boxes, self.size),
+            "prompt_version": self.prompt_version,
+        }
+
+    def to_json(self) -> str:
+        """One line of JSON, without the line's end."""
+        return json_line(self.to_dict())
+
+
+@dataclass(frozen=True, slots=True)
 class SummaryEvent:
     """The whole stream in numbers: received = answered + skipped + sum(dropped)."""
 
@@ -216,8 +271,8 @@ class SummaryEvent:
         return json_line(self.to_dict())
 
 
-Event = AnswerEvent | StateEvent | ControlEvent | SummaryEvent
-_Event = TypeVar("_Event", AnswerEvent, StateEvent, ControlEvent, SummaryEvent)
+Event = AnswerEvent | StateEvent | ControlEvent | AlertEvent | SummaryEvent
+_Event = TypeVar("_Event", AnswerEvent, StateEvent, ControlEvent, AlertEvent, SummaryEvent)
 
 
 def build_answer(
@@ -335,6 +390,43 @@ def build_control(
     )
 
 
+def build_alert(
+    said: AnswerEvent | StateEvent,
+    *,
+    alert: str,
+    phrase: str,
+    phase: AlertPhase,
+    why: AlertReason,
+    score: float,
+    evidence: Sequence[AnswerEvent],
+    boxes: Sequence[Box] = (),
+) -> AlertEvent:
+    """The event for an alert that begins, goes on or ends.
+
+    Args:
+        said: what made it so; its source, times and clock are the alert's.
+        alert: its name, unlike all others of the stream.
+        phrase: what is watched for.
+        phase: what becomes of it.
+        why: and for which reason.
+        score: of the newest evidence.
+        evidence: the answers that it rests on, in order, at least one.
+        boxes: where it is in the last frame of these.
+    """
+    last = evidence[-1]
+    return _with_id(
+        AlertEvent(
+            "", said.source, said.epoch, said.time, said.utc, alert, phrase, phase, why, score,
+            tuple(each.id for each in evidence),
+            tuple(index for each in evidence for index in each.frames),
+            last.size,
+            tuple(boxes),
+            said.prompt_version if isinstance(said, AnswerEvent) else last.prompt_version,
+        ),
+        f"{said.id}/{alert}",
+    )  # fmt: skip
+
+
 def build_summary(
     counts: Counts,
     answered: int,
@@ -397,6 +489,17 @@ def _event(values: Mapping[str, Any]) -> Event | None:
             said = tuple(dict(task) for task in values["tasks"])
             version = values["prompt_version"]
             return ControlEvent(**head, action=values["action"], prompt_version=version, tasks=said)
+        case "alert":
+            width, height = values["size"]
+            return AlertEvent(
+                **head,
+                **{key: values[key] for key in ("alert", "phrase", "phase", "why", "score")},
+                evidence=tuple(values["evidence"]),
+                frames=tuple(values["frames"]),
+                size=(width, height),
+                boxes=parse_box_values(values["boxes"]),
+                prompt_version=values["prompt_version"],
+            )
         case "summary":
             return SummaryEvent(**head, answered=values["answered"], counts=_counts(values))
         case _:

@@ -21,6 +21,10 @@ TextOutcome = Literal["text", "cut", "unreadable", "failed"]
 # "uncertain": the model gave a box, but none from min_score on
 BoxOutcome = Literal["found", "absent", "uncertain", "cut", "unreadable", "failed"]
 
+AlertPhase = Literal["begin", "update", "end"]
+# "seen", "gone": by enough answers; "ended": its source has; "removed": nobody watches for it now
+AlertReason = Literal["seen", "gone", "ended", "removed"]
+
 Count = Annotated[int, {"minimum": 0}]
 Share = Annotated[float, {"minimum": 0, "maximum": 1}]
 Edges = Annotated[
@@ -88,7 +92,13 @@ class TextValues(_Words, AskedValues, PlacedValues, CarriedValues):
     """The answer to Caption, Describe, Identify or Ask."""
 
 
-class ClassifyValues(CarriedValues):
+class QuestionedValues(TypedDict, total=False):
+    """What a class answers."""
+
+    question: Annotated[str, "of which the label is the answer; missing: what the frame shows"]
+
+
+class ClassifyValues(QuestionedValues, CarriedValues):
     """The answer to Classify."""
 
     task: Literal["classify"]
@@ -206,6 +216,23 @@ class StateValues(HeadValues):
     cause: str
 
 
+class AlertValues(HeadValues):
+    """Something that was watched for is there, is still there, or is gone."""
+
+    schema: Literal[1]
+    type: Literal["alert"]
+    alert: Annotated[str, "its name; where none was given, the phrase"]
+    phrase: Annotated[str, "what is watched for"]
+    phase: AlertPhase
+    why: AlertReason
+    score: Annotated[Share, "of the newest evidence: of the box, or the probability of yes"]
+    evidence: Annotated[list[str], "ids of the answers that it rests on"]
+    frames: Annotated[list[Count], "indices of the frames of these; the last one is its picture"]
+    size: Annotated[list[int], {"minItems": 2, "maxItems": 2}, "width and height in pixels"]
+    boxes: Annotated[list[BoxValues], "where it is in that picture, as far as boxes were asked for"]
+    prompt_version: Annotated[int, "counts changes of the tasks during a stream"]
+
+
 class SummaryValues(HeadValues):
     """The whole stream in numbers: received = answered + skipped + sum(dropped)."""
 
@@ -242,7 +269,9 @@ class RunValues(HeadValues):
     clip: Annotated[int, "frames that were asked about as one"]
 
 
-EventValues = AnswerValues | HeartbeatValues | StateValues | ControlValues | SummaryValues
+EventValues = (
+    AnswerValues | HeartbeatValues | StateValues | ControlValues | AlertValues | SummaryValues
+)
 LineValues = EventValues | RunValues
 
 

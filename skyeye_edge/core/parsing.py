@@ -101,10 +101,13 @@ def _read_answer(
             read = _read_boxes(reply, heading, size, boxes, scores, many=True)
             outcome, found, score = _counted(read, task.min_score, scores)
             return DetectResult(name, outcome, found, text, tokens, stopped, score)
-        case Classify(names=names):
+        case Classify(names=names, question=question):
             label = _label(text, names) if stopped == "end" else ""
             said = "text" if label else _wordless(stopped)
-            return ClassifyResult(label, said, text, tokens, stopped, _text_score(reply))
+            score = _text_score(reply)
+            if label and reply.presence is not None:  # of two answers, that of the first
+                score = reply.presence if label == names[0] else 1 - reply.presence
+            return ClassifyResult(label, said, text, tokens, stopped, score, question=question)
         case Caption():
             return _words("caption", reply, size, boxes, scores)
         case Describe():

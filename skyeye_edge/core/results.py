@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # values that nobody draws or writes need neither numpy nor P
         GroundValues,
         PhraseValues,
         PlacedValues,
+        QuestionedValues,
         ResultValues,
         TextOutcome,
         TextTask,
@@ -170,12 +171,12 @@ class TextResult(Result):
         }
 
     def _phrase_values(self, phrase: str, boxes: tuple[Box, ...]) -> PhraseValues:
-        return {"phrase": phrase, "boxes": _box_values(boxes, self.size)}
+        return {"phrase": phrase, "boxes": box_values(boxes, self.size)}
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifyResult(Result):
-    """Which of the given names the frame shows."""
+    """Which of the given names the frame shows, or answers `question`."""
 
     label: str  # "" if the answer was cut or unreadable
     outcome: TextOutcome
@@ -187,6 +188,7 @@ class ClassifyResult(Result):
     image: ImageLike | None = field(default=None, compare=False, repr=False)
     carried_from: int | None = None
     verified_at: float | None = None
+    question: str = ""  # "": which of them the frame shows
 
     @property
     def boxes(self) -> tuple[Box, ...]:
@@ -198,13 +200,15 @@ class ClassifyResult(Result):
         return ()
 
     def words(self) -> str:
-        """The label."""
-        return self.label
+        """The label; behind the question, if it was one."""
+        return f"{self.question} {self.label}".strip()
 
     def to_dict(self) -> ClassifyValues:
         """The values that stand in an event's JSON."""
+        questioned: QuestionedValues = {"question": self.question} if self.question else {}
         return {
             "task": "classify",
+            **questioned,
             "outcome": self.outcome,
             "label": self.label,
             "stopped": self.stopped,
@@ -248,7 +252,7 @@ class GroundResult(Result):
             "outcome": self.outcome,
             "stopped": self.stopped,
             "score": _rounded(self.score),
-            "boxes": _box_values(self.boxes, self.size),
+            "boxes": box_values(self.boxes, self.size),
             **self._carried_values(),
         }
 
@@ -288,7 +292,7 @@ class DetectResult(Result):
             "outcome": self.outcome,
             "stopped": self.stopped,
             "score": _rounded(self.score),
-            "boxes": _box_values(self.boxes, self.size),
+            "boxes": box_values(self.boxes, self.size),
             **self._carried_values(),
         }
 
@@ -366,14 +370,15 @@ def parse_result(values: Mapping[str, Any], size: Size) -> TaskResult:
     outcome = values["outcome"]
     match values["task"]:
         case "classify":
-            return ClassifyResult(values["label"], outcome, values["label"], **end)
+            asked, label = values.get("question", ""), values["label"]
+            return ClassifyResult(label, outcome, label, question=asked, **end)
         case "ground":
-            return GroundResult(values["phrase"], outcome, _boxes(values["boxes"]), **end)
+            return GroundResult(values["phrase"], outcome, parse_box_values(values["boxes"]), **end)
         case "detect":
-            return DetectResult(values["name"], outcome, _boxes(values["boxes"]), **end)
+            return DetectResult(values["name"], outcome, parse_box_values(values["boxes"]), **end)
         case task:
             rows = values.get("phrases", ())
-            phrases = [(row["phrase"], _boxes(row["boxes"])) for row in rows]
+            phrases = [(row["phrase"], parse_box_values(row["boxes"])) for row in rows]
             return TextResult(
                 task,
                 outcome,
@@ -393,7 +398,12 @@ def _rounded(number: float) -> float:
     return round(float(number), 6)
 
 
-def _box_values(boxes: Sequence[Box], size: Size) -> list[BoxValues]:
+def box_values(boxes: Sequence[Box], size: Size) -> list[BoxValues]:
+    """Boxes as they stand in JSON; `size` is (width, height) of their picture in pixels.
+
+    Raises:
+        InputError: there are boxes, and the size is not known.
+    """
     if boxes and size == _NO_SIZE:
         raise InputError(
             "this result was made without the size of its image: "
@@ -413,7 +423,8 @@ def _box_values(boxes: Sequence[Box], size: Size) -> list[BoxValues]:
     return rows
 
 
-def _boxes(rows: Sequence[Mapping[str, Any]]) -> tuple[Box, ...]:
+def parse_box_values(rows: Sequence[Mapping[str, Any]]) -> tuple[Box, ...]:
+    """The reverse of `box_values`."""
     return tuple(
         Box(_xyxy(row["xyxy"]), row["score"], angle=float(row.get("angle", 0))) for row in rows
     )

@@ -52,9 +52,10 @@ class Describe(TaskOf[TextResult]):
 
 @dataclass(frozen=True, slots=True)
 class Classify(TaskOf[ClassifyResult]):
-    """Which one of `names` the frame shows."""
+    """Which one of `names` the frame shows; with a `question`, which of them answers it."""
 
     names: tuple[str, ...]
+    question: str = ""
 
     def __post_init__(self) -> None:
         # lists are welcome, values are not shared
@@ -64,6 +65,8 @@ class Classify(TaskOf[ClassifyResult]):
             _check_words(name, "class name")
         if len(set(self.names)) != len(self.names) or not self.names:
             raise InputError("classify: give at least one name, and each name once")
+        if self.question != "":
+            _check_words(self.question, "question")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,8 @@ def task_name(task: Task) -> str:
 
 def task_entry(task: Task) -> str:
     """The word of a task in the list of what a model can do; boxes in a description are a skill."""
+    if isinstance(task, Classify) and task.question:
+        return "ask"
     return "describe_boxes" if task == Describe(boxes=True) else task_name(task)
 
 
@@ -204,8 +209,8 @@ def max_tokens(task: Task) -> int:
 
 def task_text(task: Task) -> str:
     """A task for people: its name, and what is asked."""
-    asked = [getattr(task, name) for name in ("phrase", "name", "question") if hasattr(task, name)]
-    return " ".join([task_name(task), *asked])
+    asked = [getattr(task, name, "") for name in ("phrase", "name", "question")]
+    return " ".join([task_name(task), *filter(None, asked)])
 
 
 def is_in_words(task: Task) -> bool:
@@ -292,7 +297,7 @@ def instruction(task: Task, size: Size, boxes: BoxSpec, wording: str = "minigptv
             return words.caption
         case Describe(boxes=with_boxes):
             return words.describe_boxes if with_boxes else words.describe
-        case Classify(names=names):
+        case Classify(names=names, question=""):
             return words.classify.format(names=", ".join(names))
         case Ground(phrase=phrase):
             return words.ground.format(phrase=phrase)
@@ -300,7 +305,7 @@ def instruction(task: Task, size: Size, boxes: BoxSpec, wording: str = "minigptv
             return words.detect.format(name=name)
         case Identify(box=box):
             return words.identify.format(box=box_text(box, size, boxes))
-        case Ask(question=question):
+        case Ask(question=question) | Classify(question=question):
             return words.ask.format(question=question)
 
 

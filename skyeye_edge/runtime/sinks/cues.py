@@ -64,7 +64,7 @@ def _text(result: TaskResult) -> str:
         case TextResult():
             return " ".join(result.text.split())
         case ClassifyResult():
-            return result.label
+            return result.words()
         case _:
             return ""
 

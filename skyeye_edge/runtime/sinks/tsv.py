@@ -40,7 +40,14 @@ def _result_rows(result: TaskResult) -> Iterator[tuple[object, ...]]:
             if not boxes:
                 yield kind, name, result.outcome, "", _score(result.score), *_edges(None)
         case _:
-            yield "classify", "", result.outcome, result.label, _score(result.score), *_edges(None)
+            yield (
+                "classify",
+                result.question,
+                result.outcome,
+                result.label,
+                _score(result.score),
+                *_edges(None),
+            )
 
 
 def _score(score: float) -> str:

@@ -107,6 +107,39 @@ def test_a_label_and_free_text_decide_nothing_about_boxes() -> None:
     assert choose(scores, VOCABULARY).presence is None
 
 
+YES_PIECES = (None, None, None, b" yes", b"Yes", b"ye", b"s", b" no", b"No", b" ", b"maybe", b"yes",
+              b"no", b"n", b"o", b"y", b"es", b"N", b"Y", b"e")  # fmt: skip
+
+
+def yes_or_no(
+    names: tuple[str, ...], question: str, **weights: float
+) -> tuple[float | None, bytes]:
+    """Presence and first token, where the pieces have these weights and all others next to none."""
+    words = Vocabulary(YES_PIECES, 2, lambda text: [9])
+    automaton = task_automaton(
+        Classify(names, question), words, ModelSpec(VisionSpec(112, 16, 256))
+    )
+    assert automaton is not None
+    scores = np.full(len(YES_PIECES), -60, np.float32)
+    for name, weight in weights.items():
+        scores[YES_PIECES.index(name.replace("_", " ").encode())] = np.log(weight)
+    choice = choose(scores, words, automaton.start())
+    return choice.presence, YES_PIECES[choice.token] or b""
+
+
+def test_the_probability_of_yes_is_that_of_all_its_spellings_against_those_of_no() -> None:
+    presence, token = yes_or_no(
+        ("yes", "no"), "is there smoke?", _yes=0.1, Yes=0.1, ye=0.1, _no=0.19, No=0.01, maybe=0.5
+    )
+
+    assert presence == pytest.approx(0.6, abs=1e-6)
+    assert token.strip() in (b"yes", b"Yes", b"ye")  # though " no" is the best single token
+
+
+def test_between_more_than_two_answers_there_is_no_presence() -> None:
+    assert yes_or_no(("yes", "no", "none"), "is there smoke?", _yes=1.0)[0] is None
+
+
 def test_a_coordinate_is_right_to_one_bin() -> None:
     scores = np.full(len(PIECES), -30, np.float32)
     edges = {b"<2>": 0.1, b"<3>": 0.2, b"<4>": 0.4, b"<5>": 0.25, b"<6>": 0.05}

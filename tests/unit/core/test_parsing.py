@@ -333,6 +333,21 @@ def test_names_that_differ_in_capitals_only_stay_apart() -> None:
     assert result.label == "Polish"
 
 
+@pytest.mark.parametrize(
+    ("text", "label", "score"), [("yes", "yes", 0.8), (" No", "no", 0.2), ("", "", 1.0)]
+)
+def test_of_two_answers_the_score_is_how_probable_the_given_one_is(
+    text: str, label: str, score: float
+) -> None:
+    task = Classify(("yes", "no"), "is there smoke?")
+
+    result = parse_reply(task, replace(said(text), presence=0.8), SIZE, BOXES)
+
+    assert isinstance(result, ClassifyResult)
+    assert (result.label, result.question) == (label, "is there smoke?")
+    assert result.score == pytest.approx(score)
+
+
 def test_phrases_of_a_description_carry_their_boxes() -> None:
     text = (
         "<p>Two planes é</p> {<1><2><30><40>}<delim>{<50><20><70><44>} near "

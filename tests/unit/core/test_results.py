@@ -36,6 +36,7 @@ EVERY_KIND: list[TaskResult] = [
     TextResult("identify", "text", "a car", box=(1, 2, 3, 4)),
     TextResult("describe", "text", "a quay", phrases=(("a quay", (BOX,)),), size=(160, 96)),
     ClassifyResult("port", "text", "port"),
+    ClassifyResult("yes", "text", "yes", question="is there smoke?"),
     BOAT,
     GroundResult("a car", "absent", ()),
     DetectResult("car", "found", (BOX, BOX), size=(160, 96)),

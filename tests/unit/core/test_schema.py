@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from build_tools.event_schema import PAGE, build_schema
 from skyeye_edge.core.boxes import Box
-from skyeye_edge.core.events import build_answer, build_state, build_summary
+from skyeye_edge.core.events import build_alert, build_answer, build_state, build_summary
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.core.results import (
     ClassifyResult,
@@ -31,6 +31,7 @@ RESULTS: list[TaskResult] = [
     TextResult("identify", "text", "a car", box=(1, 2, 3, 4)),
     TextResult("describe", "text", "a quay", phrases=(("a quay", (BOX,)),)),
     ClassifyResult("port", "text", "port"),
+    ClassifyResult("yes", "text", "yes", question="is there smoke?"),
     GroundResult("a boat", "uncertain", ()),
     DetectResult("car", "found", (BOX, Box((1, 1, 2, 3), 0.5, angle=30.0))),
 ]
@@ -72,6 +73,18 @@ def test_states_and_summaries_fit(schema: Draft202012Validator) -> None:
     assert list(schema.iter_errors(json.loads(summary.to_json()))) == []
 
 
+def test_alerts_fit(schema: Draft202012Validator) -> None:
+    frame = Frame(np.zeros((4, 8, 3), np.uint8), 4.0, 120, source="cam1")
+    said = build_answer([frame], RESULTS[:1], Counts(1), UTC, timing_ms={}, model={})
+    alert = build_alert(
+        said, alert="fire", phrase="smoke", phase="begin", why="seen", score=0.8,
+        evidence=[said], boxes=[BOX],
+    )  # fmt: skip
+
+    assert list(schema.iter_errors(json.loads(alert.to_json()))) == []
+    assert not schema.is_valid(alert.to_dict() | {"phase": "middle"})
+
+
 def test_heartbeats_fit_and_say_what_the_gate_found(schema: Draft202012Validator) -> None:
     event = answer(RESULTS[0])
     carried = event["results"][0] | {"carried_from": 3, "verified_at": 4.5}
@@ -84,7 +97,7 @@ def test_heartbeats_fit_and_say_what_the_gate_found(schema: Draft202012Validator
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param({"type": "alert"}, id="another type"),
+        pytest.param({"type": "weather"}, id="another type"),
         pytest.param({"schema": 2}, id="another schema"),
         pytest.param({"time": "4.0"}, id="text for a number"),
         pytest.param({"frames": []}, id="no frame"),

@@ -39,6 +39,9 @@ from skyeye_edge.core.tasks import (
             Classify(("port", "sea")), "classify",
             "[vqa] which of these is this image: port, sea?", 32,
         ),
+        (
+            Classify(("yes", "no"), "is there a boat?"), "classify", "[vqa] is there a boat?", 32,
+        ),
         (Ground("a boat"), "ground", "[refer] give me the location of a boat", 48),
         (Detect("ship"), "detect", "[detection] ship", 512),
         (
@@ -68,6 +71,7 @@ def test_a_task_has_its_name_words_and_limit(
         pytest.param(lambda: Classify(()), id="no names"),
         pytest.param(lambda: Classify(("a", "a")), id="one name twice"),
         pytest.param(lambda: Classify(("a", "")), id="an empty name"),
+        pytest.param(lambda: Classify(("a", "b"), " "), id="a blank question"),
         pytest.param(lambda: Identify((2, 0, 1, 1)), id="swapped corners"),
         pytest.param(lambda: Identify((0, 0, float("nan"), 1)), id="not a number"),
     ],
