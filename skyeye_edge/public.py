@@ -55,8 +55,8 @@ from skyeye_edge.core.tasks import (
     Identify as Identify,
     Task as Task,
 )
-from skyeye_edge.runtime.alerts import Alert as Alert
 from skyeye_edge.runtime import (
+    Alert as Alert,
     Answer as Answer,
     Model as Model,
     Push as Push,

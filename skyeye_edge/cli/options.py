@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from skyeye_edge.core.tasks import Task
+    from skyeye_edge.runtime.alerts import Alert
     from skyeye_edge.runtime.model import Model
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -114,6 +115,27 @@ def add_questions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--question", action="append", default=[], metavar="TEXT", help="ask this; may be repeated"
     )
+
+
+def add_alert(parser: argparse.ArgumentParser) -> None:
+    """--alert, repeatable."""
+    parser.add_argument(
+        "--alert",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help='say when this begins and ends: a thing, asked for as "is there TEXT?", or a '
+        "question; behind it, parted by ';', may stand '3 of 5' (answers that must agree; default "
+        "2 of 3), cooldown=S (seconds of quiet after an end; default 30), by=ground (score of a "
+        "box, instead of how probable yes is), begin_at=P, end_at=P, name=NAME; may be repeated",
+    )
+
+
+def asked_alerts(args: argparse.Namespace) -> list[Alert]:
+    """The alerts of --alert; raises InputError for what is none."""
+    from skyeye_edge.runtime.alerts import as_alerts, parse_alert
+
+    return list(as_alerts([parse_alert(text) for text in args.alert]))
 
 
 def add_every(parser: argparse.ArgumentParser) -> None:

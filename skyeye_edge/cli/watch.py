@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 from skyeye_edge.cli.lines import event_line
 from skyeye_edge.cli.options import (
     Commands,
+    add_alert,
     add_command,
     add_damaged,
     add_every,
     add_json,
     add_model,
     add_questions,
+    asked_alerts,
     asked_tasks,
     open_model,
     seconds,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from skyeye_edge.runtime.streams import Streams
 
 EXAMPLES = (
-    'skyeye-edge watch udp://127.0.0.1:5600 --phrase "a boat"',
+    'skyeye-edge watch udp://127.0.0.1:5600 --phrase "a boat" --alert "smoke; 3 of 5"',
     "skyeye-edge watch udp://127.0.0.1:5600 --every 0 --json -o out",
 )
 
@@ -47,6 +49,7 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "watch", summary, EXAMPLES)
     parser.add_argument("urls", nargs="+", metavar="URL", help="address; a file is watched as well")
     add_questions(parser)
+    add_alert(parser)
     add_model(parser)
     add_every(parser)
     add_damaged(parser)
@@ -119,6 +122,7 @@ def opened_sources(args: argparse.Namespace) -> Iterator[list[Source]]:
     from skyeye_edge.runtime.sources import open_source
 
     check_priorities(args)
+    asked_alerts(args)
     with ExitStack() as opened:
         yield [
             opened.enter_context(
@@ -143,6 +147,7 @@ def watched(model: Model, sources: Sequence[Source], args: argparse.Namespace) -
         "heartbeat": args.heartbeat,
         "max_age": args.max_age,
         "max_latency": args.max_latency,
+        "alerts": asked_alerts(args),
     }
     if len(sources) == 1:
         return model.stream(sources[0], tasks, **options)

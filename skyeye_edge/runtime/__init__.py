@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skyeye_edge.runtime.alerts import Alert
     from skyeye_edge.runtime.chat import Chat
     from skyeye_edge.runtime.detections import to_detections
     from skyeye_edge.runtime.libllama import quantise_gguf
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from skyeye_edge.runtime.stream import Stream
 
 _HOMES = {
+    "Alert": "alerts",
     "Answer": "question",
     "Chat": "chat",
     "FileSource": "sources.file",
@@ -34,6 +36,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Alert",
     "Answer",
     "Chat",
     "FileSource",

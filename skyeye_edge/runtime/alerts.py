@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 from skyeye_edge.core.arguments import as_tuple, check_number, check_text, check_whole
 from skyeye_edge.core.boxes import Box
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.core.events import AlertEvent, AnswerEvent, StateEvent, build_alert
+from skyeye_edge.core.events import AlertEvent, AnswerEvent, Event, StateEvent, build_alert
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.json_types import AlertPhase, AlertReason
 from skyeye_edge.core.results import ClassifyResult, GroundResult, TaskResult
@@ -169,33 +169,41 @@ class Alarm:
     task that a budget left out) and failed answers are none: an alert that stands goes on to stand,
     and none begins. When the source begins anew (another epoch) votes are counted afresh, and what
     stands goes on to stand: that a link broke says nothing about a fire.
+
+    Where a picture does not change, a gate would never ask for the second answer that must agree:
+    whoever has one looks at `is_undecided`, and lets the next frame through.
     """
 
     def __init__(self, alerts: Iterable[Alert]) -> None:
         self._watches = [_Watch(alert) for alert in as_alerts(alerts)]
-        self._said: AnswerEvent | StateEvent | None = None  # the last event
+        self._said: AnswerEvent | None = None  # the last one
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
         """What is watched for."""
         return tuple(watch.alert for watch in self._watches)
 
-    def update(
-        self, event: AnswerEvent | StateEvent, frame: Frame | None = None
-    ) -> tuple[Told, ...]:
+    @property
+    def is_undecided(self) -> bool:
+        """Whether some answers speak for a begin or an end, and more are needed to say so."""
+        return any(watch.is_undecided for watch in self._watches)
+
+    def update(self, event: Event, frame: Frame | None = None) -> tuple[Told, ...]:
         """What follows from an event of the stream, in the order of the alerts.
 
         Args:
-            event: the next one; ENDED ends whatever stands.
+            event: the next one; ENDED ends whatever stands, and others than answers and states say
+                nothing.
             frame: the picture of an answer, the last one of a clip.
         """
-        self._said = event
-        if isinstance(event, AnswerEvent):
-            told = [watch.judge(event, frame) for watch in self._watches]
-        elif event.state == "ENDED":
-            told = [watch.end(event, "ended") for watch in self._watches]
-        else:
-            told = []
+        match event:
+            case AnswerEvent():
+                self._said = event
+                told = [watch.judge(event, frame) for watch in self._watches]
+            case StateEvent(state="ENDED"):
+                told = [watch.end(event, "ended") for watch in self._watches]
+            case _:
+                return ()
         return tuple(each for each in told if each is not None)
 
     def change(self, alerts: Iterable[Alert]) -> tuple[Told, ...]:
@@ -229,6 +237,12 @@ class _Watch:
         self._last: _Evidence | None = None  # what it stands on; None: it does not stand
         self._ended_at: float | None = None  # media seconds
         self._epoch = 0
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether a vote that counts beside the next one speaks for a change."""
+        counting = list(self._votes)[-max(1, self.alert.of - 1) :]
+        return any(spoke for spoke, _ in counting)
 
     def judge(self, answer: AnswerEvent, frame: Frame | None) -> Told | None:
         """What an answer changes."""
@@ -316,15 +330,20 @@ def _sighting(result: TaskResult) -> Sighting | None:
     """How far an answer speaks for it; None for one that says nothing."""
     match result:
         case GroundResult(outcome="found" | "uncertain"):
-            return Sighting(result.score, result.boxes)
+            return Sighting(_written_score(result.score), result.boxes)
         case GroundResult(outcome="absent"):
             return Sighting(0.0)
         case ClassifyResult(label="yes"):
-            return Sighting(result.score)
+            return Sighting(_written_score(result.score))
         case ClassifyResult(label="no"):
-            return Sighting(1 - result.score)
+            return Sighting(_written_score(1 - _written_score(result.score)))
         case _:
             return None
+
+
+def _written_score(score: float) -> float:
+    """As events write it, so that those of a file decide as they did when they came."""
+    return round(float(score), 6)
 
 
 def _written(text: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from skyeye_edge.core.events import GateDecision
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.core.json_types import Action
 from skyeye_edge.core.tasks import Task
+from skyeye_edge.runtime.alerts import Alert
 from skyeye_edge.runtime.budget import Budget, Plan
 from skyeye_edge.runtime.gate import Gate
 from skyeye_edge.runtime.question import Answer
@@ -34,6 +35,7 @@ class Wanted:
     tasks: tuple[Task, ...]
     version: int = 1  # counts changes of the tasks
     budget: Budget | None = None  # how much of it is asked; None: all, whatever time it takes
+    alerts: tuple[Alert, ...] = ()  # of which the tasks are among them
 
 
 @dataclass(frozen=True, slots=True, eq=False)

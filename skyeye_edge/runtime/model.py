@@ -71,6 +71,7 @@ from skyeye_edge.runtime.threads import free_cores
 from skyeye_edge.runtime.vision.onnx import OnnxVision, has_cuda
 
 if TYPE_CHECKING:
+    from skyeye_edge.runtime.alerts import Alert
     from skyeye_edge.runtime.chat import Chat
     from skyeye_edge.runtime.sinks.sink import Sink
     from skyeye_edge.runtime.sources.source import Source
@@ -386,7 +387,7 @@ class Model:
     def stream(
         self,
         source: str | Path | Source,
-        tasks: Sequence[Task],
+        tasks: Sequence[Task] = (),
         *,
         every: float = 1.0,
         clip: int = 1,
@@ -397,6 +398,7 @@ class Model:
         max_age: float | None = None,
         max_latency: float | None = None,
         priority: float = 1.0,
+        alerts: Sequence[Alert] = (),
         sinks: Sequence[Sink] = (),
     ) -> Stream:
         """Events of a source, to be used as a context manager and iterated over.
@@ -417,6 +419,8 @@ class Model:
             max_latency: seconds from a frame to its answer. While answers take longer, words, then
                 tasks, then frames are left out; the events say which.
             priority: of the turns of this stream; at 2 it gets twice as many as others at 1.
+            alerts: what is watched for; each says when it begins and ends. Their tasks are asked
+                behind `tasks`, and none of them twice.
             sinks: where events go besides; none of them can hold the stream up, and they are
                 closed with it.
 
@@ -435,6 +439,7 @@ class Model:
             heartbeat,
             max_age,
             max_latency,
+            alerts,
             sinks,
         )
         with watching.closing_if_refused():
@@ -443,7 +448,7 @@ class Model:
     def streams(
         self,
         sources: Sequence[str | Path | Source],
-        tasks: Sequence[Task],
+        tasks: Sequence[Task] = (),
         *,
         every: float = 1.0,
         clip: int = 1,
@@ -454,6 +459,7 @@ class Model:
         max_age: float | None = None,
         max_latency: float | None = None,
         priorities: Sequence[float] | None = None,
+        alerts: Sequence[Alert] = (),
         sinks: Sequence[Sink] = (),
     ) -> Streams:
         """Events of several sources as they come; each says in `source` whose it is.
@@ -465,7 +471,7 @@ class Model:
             sources: as for `stream`; they may be of different kinds, and none at first.
             priorities: one per source, see `stream`; None: 1 for all.
             tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age, max_latency,
-                sinks: as for `stream`.
+                alerts, sinks: as for `stream`.
 
         Raises:
             InputError: as for `stream`, or not as many priorities as sources.
@@ -483,6 +489,7 @@ class Model:
             heartbeat,
             max_age,
             max_latency,
+            alerts,
             sinks,
         )
         with watching.closing_if_refused():
@@ -505,15 +512,18 @@ class Model:
         heartbeat: float,
         max_age: float | None,
         max_latency: float | None,
+        alerts: Sequence[Alert],
         sinks: Sequence[Sink],
     ) -> Watching:
+        from skyeye_edge.runtime.alerts import add_alert_tasks, as_alerts
         from skyeye_edge.runtime.sinks.fan import Fan
         from skyeye_edge.runtime.watching import Watching
 
         self._engine.check_open()
         check_min_score(min_score)
         asked = tuple(with_min_score(task, min_score) for task in as_tasks(tasks))
-        check_tasks(asked, clip)
+        watched = as_alerts(alerts)
+        check_tasks(add_alert_tasks(asked, watched), clip)
         self.spec.check_frames(clip)
         return Watching(
             self.submit,
@@ -528,6 +538,7 @@ class Model:
             heartbeat,
             max_age,
             max_latency,
+            watched,
             Fan(sinks),
         )
 

@@ -23,6 +23,7 @@ from skyeye_edge.core.events import (
     AnswerEvent,
     Event,
     LeftOut,
+    StateEvent,
     build_answer,
     build_control,
     build_heartbeat,
@@ -33,6 +34,7 @@ from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.core.images import write_image
 from skyeye_edge.core.results import TaskResult, carry
 from skyeye_edge.core.tasks import Task, as_tasks, check_tasks, task_text, with_min_score
+from skyeye_edge.runtime.alerts import Alarm, Alert, add_alert_tasks, as_alerts
 from skyeye_edge.runtime.asking import Asked, Asking, Changed, Commanded, Entry, Unchanged, Wanted
 from skyeye_edge.runtime.budget import Budget
 from skyeye_edge.runtime.gate import Gate
@@ -66,6 +68,7 @@ class Stream:
         ahead: questions that may be under way at once.
         eager: also ask while nobody waits for events; False for what goes on by itself.
         totals, answered: what an interrupted run had counted before.
+        alerts: what is watched for; their tasks are asked behind the others.
         sinks: where events go besides; closed with the stream unless `shares_sinks`.
         changed: told when there may be a new event; several streams share one.
         utc: the wall clock.
@@ -92,6 +95,7 @@ class Stream:
         eager: bool = True,
         totals: Counts | None = None,
         answered: int = 0,
+        alerts: Sequence[Alert] = (),
         sinks: Fan | None = None,
         shares_sinks: bool = False,
         changed: threading.Condition | None = None,
@@ -111,6 +115,7 @@ class Stream:
         self._model = model or {}
         self._gate = gate
         self._min_score, self._max_latency, self._clip = min_score, max_latency, clip
+        self._alarm = Alarm(alerts)
         self.sinks = sinks or Fan()
         self._shares_sinks = shares_sinks
         self._known: dict[int, TaskResult] = {}  # the last result of each task, as it is carried
@@ -126,7 +131,7 @@ class Stream:
         self._asking = Asking(
             source,
             every,
-            self._wanted(tasks),
+            self._wanted(tasks, self._alarm.alerts),
             _asker(submit, max_age),
             clip=clip,
             gate=gate,
@@ -199,16 +204,26 @@ class Stream:
         """What is asked about the next frame."""
         return self._asking.wanted.tasks
 
-    def set_tasks(self, tasks: Sequence[Task]) -> None:
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """What is watched for from the next frame on."""
+        return self._asking.wanted.alerts
+
+    def set_tasks(self, tasks: Sequence[Task], alerts: Sequence[Alert] | None = None) -> None:
         """Ask something else from the next frame on; from any thread.
 
         A `control` event says so, and answers say by `prompt_version` which tasks made them.
 
+        Args:
+            tasks: what is asked; those of alerts come behind them.
+            alerts: what is watched for; None: as before. What stands and is not among them ends.
+
         Raises:
-            InputError: no task, or one about boxes for a clip of several frames.
+            InputError: no task, one about boxes for a clip of several frames, or two alerts of one
+                name.
         """
-        wanted = self._wanted(tasks, self._asking.wanted.version + 1)
-        self._asking.want(wanted)
+        watched = self.alerts if alerts is None else as_alerts(alerts)
+        self._asking.want(self._wanted(tasks, watched, self._asking.wanted.version + 1))
 
     def pause(self) -> None:
         """Ask nothing until `resume`; from any thread, and twice.
@@ -257,11 +272,12 @@ class Stream:
         finally:
             self._asking.await_entries(False)
 
-    def _wanted(self, tasks: Sequence[Task], version: int = 1) -> Wanted:
-        asked = tuple(with_min_score(task, self._min_score) for task in as_tasks(tasks))
+    def _wanted(self, tasks: Sequence[Task], alerts: tuple[Alert, ...], version: int = 1) -> Wanted:
+        wanted = add_alert_tasks(as_tasks(tasks), alerts)
+        asked = tuple(with_min_score(task, self._min_score) for task in wanted)
         check_tasks(asked, self._clip)
         limit = self._max_latency
-        return Wanted(asked, version, None if limit is None else Budget(asked, limit))
+        return Wanted(asked, version, None if limit is None else Budget(asked, limit), alerts)
 
     def _tell(self, entry: Entry) -> None:
         """Hand the events of an entry to the sinks, and to whoever takes them here."""
@@ -269,8 +285,25 @@ class Stream:
         if isinstance(entry, Asked | Unchanged):
             frame = entry.frames[-1] if isinstance(entry, Asked) else entry.frame
         for event in self._build_events(entry):
-            self.sinks.offer(event, frame if isinstance(event, AnswerEvent) else None)
-            self._ready.append(event)
+            for each, picture in self._with_alerts(event, frame):
+                self.sinks.offer(each, picture)
+                self._ready.append(each)
+        if isinstance(entry, Commanded):
+            for alert, picture in self._alarm.change(entry.wanted.alerts):
+                self.sinks.offer(alert, picture)
+                self._ready.append(alert)
+
+    def _with_alerts(
+        self, event: Event, frame: Frame | None
+    ) -> Iterator[tuple[Event, Frame | None]]:
+        """An event and the alerts that follow from it, each with its picture."""
+        if isinstance(event, StateEvent):  # nothing stands any more once it has ended
+            yield from self._alarm.update(event)
+        yield event, frame if isinstance(event, AnswerEvent) else None
+        if isinstance(event, AnswerEvent):
+            yield from self._alarm.update(event, frame)
+            if self._gate is not None and self._alarm.is_undecided:
+                self._gate.forget()  # or a picture that does not change is never looked at again
 
     def _build_events(self, entry: Entry) -> Iterator[Event]:
         self._count(entry.counts)

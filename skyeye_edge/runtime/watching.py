@@ -13,6 +13,7 @@ from pathlib import Path
 from skyeye_edge.core.arguments import check_flag, check_number
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.tasks import Task, check_tasks
+from skyeye_edge.runtime.alerts import Alert, add_alert_tasks
 from skyeye_edge.runtime.budget import check_max_latency
 from skyeye_edge.runtime.gate import Gate, check_heartbeat
 from skyeye_edge.runtime.question import Answer
@@ -41,10 +42,11 @@ class Watching:
     heartbeat: float
     max_age: float | None
     max_latency: float | None
+    alerts: tuple[Alert, ...]
     sinks: Fan
 
     def __post_init__(self) -> None:
-        check_tasks(self.tasks, self.clip)
+        check_tasks(add_alert_tasks(self.tasks, self.alerts), self.clip)
         check_every(self.every)
         check_flag(self.keep_damaged, "keep_damaged")
         if self.gate is not None:
@@ -93,6 +95,7 @@ class Watching:
             max_age=self.max_age,
             min_score=self.min_score,
             max_latency=limit,
+            alerts=self.alerts,
             sinks=self.sinks,
             shares_sinks=changed is not None,
             ahead=AHEAD - goes_on if limit is None else 1,  # whoever waits in line comes late

@@ -246,7 +246,7 @@ def test_an_alert_that_stays_among_the_alerts_goes_on() -> None:
 )
 def test_an_alert_can_be_written_on_a_line(text: str, values: Mapping[str, Any]) -> None:
     assert (
-        parse_alert(text) == Alert("smoke", **values) == parse_alert({"phrase": "smoke"} | values)
+        parse_alert(text) == Alert("smoke", **values) == parse_alert({"phrase": "smoke", **values})
     )
 
 
@@ -298,12 +298,12 @@ def histories(draw: st.DrawFn) -> list[AnswerEvent | StateEvent]:
         kind = draw(st.sampled_from(["new"] * 6 + ["carried", "failed", "anew", "back"]))
         epoch += kind in ("anew", "back")
         second = 0.0 if kind == "back" else second + draw(st.sampled_from([0.1, 1.0, 4.0]))
-        result: TaskResult = smoke(draw(st.sampled_from([0.0, 0.3, 0.55, 0.8, 1.0])))
+        said = smoke(draw(st.sampled_from([0.0, 0.3, 0.55, 0.8, 1.0])))
         if kind == "carried":
-            result = carry(result, number, second)
+            said = replace(said, carried_from=number, verified_at=second)
         if kind == "failed":
-            result = replace(result, label="", outcome="failed")
-        events.append(answer(second, result, epoch=epoch))
+            said = replace(said, label="", outcome="failed")
+        events.append(answer(second, said, epoch=epoch))
     return [*events, ended()]
 
 
