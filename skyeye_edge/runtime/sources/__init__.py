@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from skyeye_edge.core.address import check_is_no_address
@@ -14,13 +15,18 @@ from skyeye_edge.runtime.sources.source import Source
 
 
 def open_source(
-    what: str | os.PathLike[str] | Source, *, keep_damaged: bool = False, skip: bool = True
+    what: str | os.PathLike[str] | Source,
+    *,
+    options: Mapping[str, str] | None = None,
+    keep_damaged: bool = False,
+    skip: bool = True,
 ) -> Source:
     """The source that `what` means.
 
     Args:
         what: a video file, an image, a folder of images, an address (udp://, rtsp://), or a source
             such as `Push`, which is given back as it is.
+        options: of the source, as {"rtsp_transport": "udp"}; of live sources only.
         keep_damaged: pictures of a video that the decoder marks as damaged are given too.
         skip: pictures of a file that nobody asks about are decoded only where others need them.
 
@@ -36,7 +42,9 @@ def open_source(
             )
         return what
     if isinstance(what, str) and "://" in what:
-        return LiveSource(what, keep_damaged=keep_damaged)
+        return LiveSource(what, options=options, keep_damaged=keep_damaged)
+    if options:
+        raise InputError(f"source option {min(options)}: only live sources have options")
     check_is_no_address(what)
     path = Path(what)
     if path.is_dir():

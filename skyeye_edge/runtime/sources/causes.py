@@ -22,6 +22,15 @@ class End:
 
     cause: str
     refused: bool = False  # the camera does not let us in: trying again soon locks us out
+    final: bool = False  # trying again would end the same way
+
+
+class SourceEnded(Exception):
+    """A reader knows why there is nothing, or nothing more, to read."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__(end.cause)
+        self.end = end
 
 
 def end_after(error: Exception, address: Address) -> End:

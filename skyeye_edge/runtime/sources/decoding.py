@@ -46,17 +46,14 @@ class Decoder:
         """How many calls have failed and pictures were marked; 0: nothing was wrong so far."""
         return self._all_failed + self.marked
 
-    def pictures(self, packet: av.Packet[av.VideoStream]) -> list[Picture]:
-        """The pictures that came out; a call that fails is counted instead."""
-        return self._taken(packet.decode)
-
     def drained(self, context: av.VideoCodecContext) -> list[Picture]:
         """The pictures that the decoder still held; what it knows of the past is gone then."""
-        pictures = self._taken(context.decode)
+        pictures = self.pictures(context.decode)
         context.flush_buffers()
         return pictures
 
-    def _taken(self, decode: Callable[[], Sequence[object]]) -> list[Picture]:
+    def pictures(self, decode: Callable[[], Sequence[object]]) -> list[Picture]:
+        """The pictures that come out of a call; if it fails, that is counted instead."""
         import av
 
         began = time.perf_counter()

@@ -144,7 +144,7 @@ class Pictures:
         """All of them."""
         with self._opened() as (container, stream):
             for packet in container.demux(stream):  # other streams (sound, KLV) are not read
-                for picture in self.decoder.pictures(packet):
+                for picture in self.decoder.pictures(packet.decode):
                     yield picture, self._tell(picture.raw.pts, stream)
 
     def asked(self, sampler: Sampler) -> Generator[Shown, None, None]:

@@ -1,4 +1,4 @@
-"""Live video (UDP MPEG-TS, RTSP): the newest frame wins, and a lost source is tried for ever."""
+"""Live video: the newest frame wins, and a lost source is tried for ever."""
 
 from __future__ import annotations
 
@@ -6,32 +6,28 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from skyeye_edge.core.address import Address, parse_address, without_secrets
 from skyeye_edge.core.errors import InputError, needs
 from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
 from skyeye_edge.runtime.sources.causes import End
 from skyeye_edge.runtime.sources.decoding import DAMAGED
 from skyeye_edge.runtime.sources.live_child import POLITE, Message, ReaderProcess
-from skyeye_edge.runtime.sources.live_reader import Request
 from skyeye_edge.runtime.sources.mailbox import Mailbox
+from skyeye_edge.runtime.sources.messages import Request
+from skyeye_edge.runtime.sources.registry import Patience, live_target
 from skyeye_edge.runtime.sources.source import Item
 from skyeye_edge.runtime.sources.timing import Moment, check_every
 
 log = logging.getLogger(__name__)
-SCHEMES = ("udp", "rtsp")
-STALLED_AFTER = 2.0  # seconds without a frame
-LOST_AFTER = 6.0  # seconds; FFmpeg's own time limit, where it works, has fired by then
-OPEN_LIMIT = 12.0  # seconds for opening and for a first key frame
-STEADY = 10.0  # seconds of frames after which a source counts as healthy again
+WARM_UP = 1.0  # seconds by which a reader process is started before it is needed
 
 
 def backoff(attempt: int, chance: Callable[[], float] = random.random) -> float:
-    """Seconds before try number `attempt` (from 0): 0.5 doubling to 10, less up to a half."""
-    return min(10.0, 0.5 * 2.0 ** min(attempt, 10)) * (1 - chance() / 2)
+    """Seconds before try number `attempt` (from 0): 0.25 doubling to 1, less up to a half."""
+    return min(1.0, 0.25 * 2.0 ** min(attempt, 10)) * (1 - chance() / 2)
 
 
 def slow_backoff(refusals: int, chance: Callable[[], float] = random.random) -> float:
@@ -43,43 +39,38 @@ def slow_backoff(refusals: int, chance: Callable[[], float] = random.random) -> 
     return min(600.0, 30.0 * 2.0 ** min(refusals - 1, 10)) * (1 - chance() / 4)
 
 
-def state_after(state: State, silence: float) -> State | None:
+def state_after(state: State, silence: float, patience: Patience) -> State | None:
     """What `silence` seconds without a frame make of a state; None: give this opening up."""
     if state not in ("LIVE", "STALLED"):
-        return state if silence <= OPEN_LIMIT else None
-    if silence > LOST_AFTER:
+        return state if silence <= patience.opening else None
+    if silence > patience.lost:
         return None
-    return "STALLED" if silence > STALLED_AFTER else state
-
-
-def live_address(url: str) -> Address:
-    """What `url` means, if it is something that can be watched.
-
-    Raises:
-        InputError: unknown scheme, no host, no port where one is needed, or unclear.
-    """
-    scheme = url.partition("://")[0].strip().lower()
-    if scheme not in SCHEMES:
-        known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise InputError(f"{without_secrets(url)}: cannot be watched; known are {known}")
-    address = parse_address(url)
-    if address.scheme == "udp" and address.port is None:
-        raise InputError(f"{address.shown}: the port is missing, as in udp://@:5600")
-    return address
+    return "STALLED" if silence > patience.stalled else state
 
 
 class LiveSource:
     """The frames of a camera or drone; reconnects until it is stopped.
 
+    Args:
+        what: an address.
+        options: of the reader or of FFmpeg; they override those of the registry.
+        keep_damaged: pictures that the decoder marks are given too.
+
     Raises:
-        InputError: `live_address` refuses it.
+        InputError: `live_target` refuses it.
     """
 
-    def __init__(self, url: str, *, keep_damaged: bool = False) -> None:
-        self._address = live_address(url)
+    def __init__(
+        self,
+        what: str,
+        *,
+        options: Mapping[str, str] | None = None,
+        keep_damaged: bool = False,
+    ) -> None:
         with needs("runtime"):
             import av  # noqa: F401  # only the child uses it; if it is missed, then now
-        self.name = self._address.shown
+        self._target = live_target(what, options)
+        self.name = self._target.name
         self._box = Mailbox(1)
         self._stopping = threading.Event()
         self._supervisor: threading.Thread | None = None
@@ -92,6 +83,7 @@ class LiveSource:
         self._warned = False  # of damage
         self._last: Moment | None = None  # frame that the reader has told of
         self._heard = 0.0  # when the last frame was, or the opening began; monotonic seconds
+        self._failure: InputError | None = None  # why there is no sense in trying again
 
     def items(self, every: float) -> Iterator[Item]:
         """Changes of state, and the newest frame each time one is asked for. To be called once."""
@@ -103,7 +95,11 @@ class LiveSource:
         )
         self._supervisor.start()
         try:
-            yield from self._box.items(before_each=self._ask)
+            for item in self._box.items(before_each=self._ask):
+                ended = isinstance(item, SourceChange) and item.state == "ENDED"
+                if ended and self._failure is not None:
+                    raise self._failure
+                yield item
         finally:  # also when somebody stops asking without a word
             self.stop()
 
@@ -120,25 +116,32 @@ class LiveSource:
 
     def _supervise(self, every: float) -> None:
         attempt = refusals = 0
+        wait = 0.0
         self._change("CONNECTING", "opening")
         while not self._stopping.is_set():
-            opened = time.monotonic()
-            end = self._session(every)
+            known = self._last
+            end = self._session(every, wait)
             if self._stopping.is_set():
                 break
-            if self._heard - opened > STEADY:
+            if end.final:
+                self._failure = InputError(f"{self.name}: {end.cause}")
+                break
+            if self._last != known:
                 attempt = refusals = 0
             refusals += end.refused
             self._change("RECONNECTING", end.cause)
-            self._stopping.wait(slow_backoff(refusals) if end.refused else backoff(attempt))
+            wait = slow_backoff(refusals) if end.refused else backoff(attempt)
             attempt += 1
         self._change("ENDED", "stopped")
 
-    def _session(self, every: float) -> End:
-        """One opening of the address, from start to end; why it ended."""
+    def _session(self, every: float, wait: float) -> End:
+        """One opening, after `wait` seconds, from start to end; why it ended."""
+        self._stopping.wait(max(0.0, wait - WARM_UP))
         try:
-            request = Request(self._address.for_ffmpeg, every, self._last, self._keep_damaged)
-            with ReaderProcess(request) as reader:
+            with ReaderProcess() as reader:
+                if self._stopping.wait(min(wait, WARM_UP)):
+                    return End("stopped")
+                reader.begin(Request(self._target, every, self._last, self._keep_damaged))
                 self._pass_wishes_to(reader)
                 try:
                     return self._follow(reader)
@@ -160,11 +163,11 @@ class LiveSource:
             if self._last != known:
                 self._heard = time.monotonic()
             silence = time.monotonic() - self._heard
-            state = state_after(self._state, silence)
+            state = state_after(self._state, silence, self._target.patience)
             if state is None:
                 return End(f"no frame for {silence:.0f} s")
             if state != self._state:
-                self._change(state, f"no frame for {STALLED_AFTER:.0f} s")
+                self._change(state, f"no frame for {self._target.patience.stalled:.0f} s")
         self._pass_wishes_to(None)
         reader.leave()
         while (message := reader.receive(POLITE)) is not None:
@@ -186,7 +189,9 @@ class LiveSource:
         counts = Counts(*values["counts"])
         if values["type"] != "frame":
             self._box.count(counts)
-            return End(values["cause"], values["refused"]) if values["type"] == "end" else None
+            if values["type"] != "end":
+                return None
+            return End(values["cause"], values["refused"], values["final"])
         rgb = np.frombuffer(pixels, np.uint8).reshape(values["shape"])
         moment = Moment(*values["moment"])
         frame = Frame(

@@ -5,42 +5,48 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.runtime.sources.live_reader import HEADER, Request
+from skyeye_edge.runtime.sources.messages import HEADER, Request
 
 POLITE = 0.4  # seconds that a child gets to count its frames and leave
 CHUNK = 1 << 20
 
 # A fresh interpreter, and not multiprocessing: that would import the user's program a second time.
-# The address comes through standard input, because everybody may read a command line.
+# The address comes through standard input, because everybody may read a command line. It comes
+# last: what takes longest is to be ready, and that a process can be before it is needed.
 PROGRAM = """
 import json, os, sys
-line = b""
-while not line.endswith(b"\\n"):
-    line += os.read(0, 1) or sys.exit()
-request = json.loads(line)
+def read():
+    line = b""
+    while not line.endswith(b"\\n"):
+        line += os.read(0, 1) or sys.exit()
+    return json.loads(line)
 output = os.dup(1)
 os.dup2(2, 1)
-sys.path[:] = request.pop("path")
-from skyeye_edge.runtime.sources.live_reader import parse_request, run
-run(parse_request(request), 0, output)
+sys.path[:] = read()
+import av
+from skyeye_edge.runtime.sources.live_reader import run
+from skyeye_edge.runtime.sources.messages import parse_request
+run(parse_request(read()), 0, output)
 """
 
 Message = tuple[dict[str, Any], bytearray]  # what it says, and the pixels of a frame
 
 
 class ReaderProcess:
-    """One opening of an address, in a process of its own; a context manager that ends it."""
+    """One opening of a source, in a process of its own; a context manager that ends it."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self) -> None:
         if not sys.executable:
             raise InputError("live sources need sys.executable: set it to a Python interpreter")
         self._process = subprocess.Popen(
@@ -56,12 +62,16 @@ class ReaderProcess:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._wishes, self._messages = self._process.stdin, self._process.stdout
         path = [entry or str(Path.cwd()) for entry in sys.path]
-        self._write(json.dumps(asdict(request) | {"path": path}).encode() + b"\n")
+        self._write(json.dumps(path).encode() + b"\n")
 
     @property
     def pid(self) -> int:
         """Process id, for logs and tests."""
         return self._process.pid
+
+    def begin(self, request: Request) -> None:
+        """Open what is requested. To be called once."""
+        self._write(json.dumps(asdict(request)).encode() + b"\n")
 
     def ask(self) -> None:
         """Want one frame."""
@@ -97,7 +107,9 @@ class ReaderProcess:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._process.kill()  # the only interrupt that FFmpeg cannot ignore
+        # The only interrupt that FFmpeg cannot ignore; with whatever the reader has started.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._wishes.close()
         self._messages.close()

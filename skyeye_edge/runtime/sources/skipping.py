@@ -101,7 +101,7 @@ class Skipper:
             self._plan(packet, access)
             yield from self._ready()
         else:
-            yield from self._followed(self._decoder.pictures(packet))
+            yield from self._followed(self._decoder.pictures(packet.decode))
 
     def end(self) -> Iterator[Shown]:
         """What is shown of the last packets, when no more will come."""
@@ -218,7 +218,7 @@ class Skipper:
         planned.decoded = True
         if planned.pts is not None:
             self._at_work[planned.pts] = planned
-        return self._decoder.pictures(packet)
+        return self._decoder.pictures(packet.decode)
 
     def _arrived(self, pictures: list[Picture], *, drained: bool = False) -> None:
         for picture in pictures:

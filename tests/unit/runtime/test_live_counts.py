@@ -18,14 +18,11 @@ from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.frame import Counts, State
 from skyeye_edge.runtime.sources import open_source
 from skyeye_edge.runtime.sources.decoding import Decoder, Picture
-from skyeye_edge.runtime.sources.live import (
-    backoff,
-    live_address,
-    slow_backoff,
-    state_after,
-)
+from skyeye_edge.runtime.sources.live import backoff, slow_backoff, state_after
 from skyeye_edge.runtime.sources.live_child import Message, ReaderProcess
-from skyeye_edge.runtime.sources.live_reader import STALE_AFTER, Request, Session
+from skyeye_edge.runtime.sources.messages import Request
+from skyeye_edge.runtime.sources.registry import Patience, live_address, live_target
+from skyeye_edge.runtime.sources.session import STALE_AFTER, Session
 
 
 @pytest.mark.parametrize("url", ["udp://127.0.0.1", "rtsp:///live", "udp://@:99999", "rtsp://"])
@@ -57,14 +54,14 @@ def test_an_unknown_kind_of_address_is_refused_without_its_secrets(url: str) -> 
 def test_silence_stalls_a_source_and_then_gives_it_up(
     state: State, silence: float, then: State | None
 ) -> None:
-    assert state_after(state, silence) == then
+    assert state_after(state, silence, Patience()) == then
 
 
 @given(attempt=st.integers(0, 10_000), chance=st.floats(0, 1))
-def test_the_wait_before_a_new_try_grows_to_ten_seconds_and_varies(
+def test_the_wait_before_a_new_try_grows_to_a_second_and_varies(
     attempt: int, chance: float
 ) -> None:
-    longest = min(10.0, 0.5 * 2 ** min(attempt, 20))
+    longest = min(1.0, 0.25 * 2 ** min(attempt, 20))
 
     wait = backoff(attempt, lambda: chance)
 
@@ -90,7 +87,7 @@ class Parent:
         wishes, self.wish = os.pipe()
         self.now = 1000.0
         self.session = Session(
-            Request("udp://@:5600", every, keep_damaged=keep_damaged),
+            Request(live_target("udp://@:5600"), every, keep_damaged=keep_damaged),
             wishes,
             lambda values, rgb: self.sent.append(values),
             clock=lambda: self.now,
@@ -188,7 +185,7 @@ def test_a_stream_that_lags_too_much_goes_on_with_the_next_key_frame(
         for number, packet in enumerate(container.demux(video=0)):
             parent.now += 3.0 if number == 14 else 0.1 if number < 14 else 0.01  # a backlog
             if parent.session.is_wanted(packet):
-                for picture in decoder.pictures(packet):
+                for picture in decoder.pictures(packet.decode):
                     os.write(parent.wish, b"1")
                     parent.session.add(picture)
             parent.session.tell()
@@ -295,7 +292,8 @@ def test_every_picture_is_sent_or_counted_in_some_message(steps: list[str], ever
 
 
 def test_a_reader_process_says_why_it_cannot_read_and_keeps_the_password_to_itself() -> None:
-    with ReaderProcess(Request("rtsp://admin:pass@127.0.0.1:9/live", 0.0)) as reader:
+    with ReaderProcess() as reader:
+        reader.begin(Request(live_target("rtsp://admin:pass@127.0.0.1:9/live"), 0.0))
         message = received(reader)
 
         command = Path(f"/proc/{reader.pid}/cmdline").read_bytes()
@@ -306,7 +304,8 @@ def test_a_reader_process_says_why_it_cannot_read_and_keeps_the_password_to_itse
 
 
 def test_a_reader_process_that_was_killed_is_noticed() -> None:
-    with ReaderProcess(Request("udp://127.0.0.1:9", 0.0)) as reader:
+    with ReaderProcess() as reader:
+        reader.begin(Request(live_target("udp://127.0.0.1:9"), 0.0))
         os.kill(reader.pid, 9)
 
         with pytest.raises(EOFError):

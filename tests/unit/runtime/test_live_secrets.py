@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from skyeye_edge.core.events import build_state
 from skyeye_edge.core.frame import SourceChange
-from skyeye_edge.runtime.sources.live import LiveSource, live_address
-from skyeye_edge.runtime.sources.live_reader import Request, run
+from skyeye_edge.runtime.sources.live import LiveSource
+from skyeye_edge.runtime.sources.live_reader import run
+from skyeye_edge.runtime.sources.messages import Request
+from skyeye_edge.runtime.sources.registry import live_target
 
 WORDS = ("kiwi", "Plum7", "quince")  # every password is made of them, with marks around each
 passwords = st.builds(
@@ -33,7 +35,7 @@ def told_by_reader(url: str) -> bytes:
     wishes, wish = os.pipe()
     heard, output = os.pipe()
     try:
-        run(Request(live_address(url).for_ffmpeg, 0.0), wishes, output)
+        run(Request(live_target(url), 0.0), wishes, output)
         return os.read(heard, 65536)
     finally:
         for descriptor in (wishes, wish, heard, output):
