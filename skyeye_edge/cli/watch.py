@@ -54,6 +54,14 @@ def add_parser(commands: Commands) -> None:
     add_every(parser)
     add_damaged(parser)
     parser.add_argument(
+        "--source-option",
+        action="append",
+        type=source_option,
+        default=[],
+        metavar="NAME=VALUE",
+        help="of a live source, as rtsp_transport=udp (docs/watch_a_stream.md); may be repeated",
+    )
+    parser.add_argument(
         "--gate",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -128,7 +136,10 @@ def opened_sources(args: argparse.Namespace) -> Iterator[list[Source]]:
             opened.enter_context(
                 closing(
                     open_source(
-                        url, keep_damaged=args.keep_damaged, skip="skip" not in args.without
+                        url,
+                        options=dict(args.source_option),
+                        keep_damaged=args.keep_damaged,
+                        skip="skip" not in args.without,
                     )
                 )
             )
@@ -160,6 +171,15 @@ def check_priorities(args: argparse.Namespace) -> None:
         raise InputError(
             f"--priority: {len(args.priority)} numbers for {len(args.urls)} URLs; give one each"
         )
+
+
+def source_option(text: str) -> tuple[str, str]:
+    """A value of --source-option."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        # not the text itself: it may be a password
+        raise argparse.ArgumentTypeError("give NAME=VALUE, as rtsp_transport=udp")
+    return name, value
 
 
 def priorities(text: str) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -400,6 +400,7 @@ class Model:
         priority: float = 1.0,
         alerts: Sequence[Alert] = (),
         sinks: Sequence[Sink] = (),
+        source_options: Mapping[str, str] | None = None,
     ) -> Stream:
         """Events of a source, to be used as a context manager and iterated over.
 
@@ -423,6 +424,8 @@ class Model:
                 behind `tasks`, and none of them twice.
             sinks: where events go besides; none of them can hold the stream up, and they are
                 closed with it.
+            source_options: of a live source, as {"rtsp_transport": "udp"}: its reader's and
+                FFmpeg's.
 
         Raises:
             InputError: no task, one that cannot be asked, a clip longer than the model was trained
@@ -441,6 +444,7 @@ class Model:
             max_latency,
             alerts,
             sinks,
+            source_options,
         )
         with watching.closing_if_refused():
             return watching.open(source, priority)
@@ -461,6 +465,7 @@ class Model:
         priorities: Sequence[float] | None = None,
         alerts: Sequence[Alert] = (),
         sinks: Sequence[Sink] = (),
+        source_options: Mapping[str, str] | None = None,
     ) -> Streams:
         """Events of several sources as they come; each says in `source` whose it is.
 
@@ -471,7 +476,7 @@ class Model:
             sources: as for `stream`; they may be of different kinds, and none at first.
             priorities: one per source, see `stream`; None: 1 for all.
             tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age, max_latency,
-                alerts, sinks: as for `stream`.
+                alerts, sinks, source_options: as for `stream`.
 
         Raises:
             InputError: as for `stream`, or not as many priorities as sources.
@@ -491,6 +496,7 @@ class Model:
             max_latency,
             alerts,
             sinks,
+            source_options,
         )
         with watching.closing_if_refused():
             opened = as_tuple(sources, "sources", '["udp://:5600", "rtsp://host/path"]')
@@ -514,6 +520,7 @@ class Model:
         max_latency: float | None,
         alerts: Sequence[Alert],
         sinks: Sequence[Sink],
+        source_options: Mapping[str, str] | None,
     ) -> Watching:
         from skyeye_edge.runtime.alerts import add_alert_tasks, as_alerts
         from skyeye_edge.runtime.sinks.fan import Fan
@@ -540,6 +547,7 @@ class Model:
             max_latency,
             watched,
             Fan(sinks),
+            dict(source_options or {}),
         )
 
     @property

@@ -44,6 +44,7 @@ class Watching:
     max_latency: float | None
     alerts: tuple[Alert, ...]
     sinks: Fan
+    source_options: Mapping[str, str]
 
     def __post_init__(self) -> None:
         check_tasks(add_alert_tasks(self.tasks, self.alerts), self.clip)
@@ -79,7 +80,9 @@ class Watching:
             MediaError: the source holds no picture.
         """
         check_priority(priority)
-        opened = open_source(source, keep_damaged=self.keep_damaged, skip=self.skip)
+        opened = open_source(
+            source, options=self.source_options, keep_damaged=self.keep_damaged, skip=self.skip
+        )
         live = isinstance(opened, LiveSource)
         gated = live and self.clip == 1 if self.gate is None else self.gate
         goes_on = live or isinstance(opened, Push)  # whether or not anybody asks
