@@ -58,11 +58,16 @@ def flight(views: dict[int, Pixels], seeds: Sequence[int]) -> Push:
 
 
 def watch(
-    model: Model, source: Push, alerts: Sequence[Alert], tasks: Sequence[Task] = (), **options: bool
+    model: Model,
+    source: Push,
+    alerts: Sequence[Alert],
+    tasks: Sequence[Task] = (),
+    *,
+    gate: bool = False,
 ) -> tuple[list[Event], Shelf]:
     shelf = Shelf()
     with model.stream(
-        source, tasks, every=0, alerts=alerts, sinks=[shelf], max_latency=None, **options
+        source, tasks, every=0, alerts=alerts, sinks=[shelf], max_latency=None, gate=gate
     ) as stream:
         return list(stream), shelf
 
