@@ -30,6 +30,7 @@ TRAINING = [
 ]
 EVALUATION = ["pycocoevalcap>=1.2", "pycocotools>=2.0.2", "matplotlib>=3.9"]
 SUPERVISION = ["supervision>=0.31"]
+MQTT = ["paho-mqtt>=2.1,<3"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "gguf>=0.10"]
 
 EXTRAS: dict[str, list[str]] = {
@@ -45,6 +46,8 @@ EXTRAS: dict[str, list[str]] = {
     "tensorrt-rtx": ["tensorrt-rtx>=1.0"],
     # Boxes for its annotators, trackers and zones; before 0.31 it brought an OpenCV of its own.
     "supervision": SUPERVISION,
+    # A broker as a sink of events: watch --sink mqtt://host/prefix.
+    "mqtt": MQTT,
     "training": TRAINING,
     "evaluation": EVALUATION,
     # Added on top of training and one runtime flavour.
@@ -65,7 +68,7 @@ EXTRAS: dict[str, list[str]] = {
         "setuptools>=77",
     ],
 }
-EXTRAS["all"] = [*EXTRAS["runtime"], *TRAINING, *EVALUATION, *EXPORT, *SUPERVISION]
+EXTRAS["all"] = [*EXTRAS["runtime"], *TRAINING, *EVALUATION, *EXPORT, *SUPERVISION, *MQTT]
 EXTRAS = {name: list(dict.fromkeys(needs)) for name, needs in EXTRAS.items()}
 
 setup(

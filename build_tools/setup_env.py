@@ -239,7 +239,9 @@ def install(venv: Path, profile: str) -> None:
         install_llama(python)
     flavour = opencv_flavour()
     extras = (
-        flavour if profile == "runtime" else f"{flavour},training,export,evaluation,supervision,dev"
+        flavour
+        if profile == "runtime"
+        else f"{flavour},training,export,evaluation,supervision,mqtt,dev"
     )
     log = venv / f"setup-{profile}.log"
     say(f"installing skyeye-edge[{extras}] into {venv.name}/; the log is {log}")

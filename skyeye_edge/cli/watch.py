@@ -7,7 +7,6 @@ import errno
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ from skyeye_edge.core.errors import InputError
 
 if TYPE_CHECKING:
     from skyeye_edge.runtime.model import Model
-    from skyeye_edge.runtime.sinks.jsonl import PatientSink
+    from skyeye_edge.runtime.sinks.sink import Sink
     from skyeye_edge.runtime.sources.source import Source
     from skyeye_edge.runtime.stream import Stream
     from skyeye_edge.runtime.streams import Streams
@@ -77,6 +76,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="write events there too, as JSON Lines"
     )
+    add_sinks(parser)
     parser.add_argument(
         "--max-age",
         type=seconds,
@@ -106,22 +106,20 @@ def run(args: argparse.Namespace) -> int:
     with (
         ending_on_signals() as ending,
         opened_sources(args) as sources,
+        opened_sinks(args) as sinks,
         open_model(args) as model,
-        watched(model, sources, args) as events,
-        recording(args) as lines,
+        watched(model, sources, sinks, args) as events,
     ):
         ending.stops(events)
         voice = Voice(events.stop)
         for event in events:
-            if lines is not None:
-                lines.write(event)
             name = f"{event.source}: " if len(sources) > 1 else ""
             voice.say(event.to_json() if args.json else f"{name}{event_line(event)}")
     if ending.heard is not None:
         return leave(ending.heard)
     if voice.broken is not None:
         raise voice.broken
-    return 1 if lines is not None and lines.lost else 0
+    return 1 if events.sinks.incomplete else 0
 
 
 @contextmanager
@@ -147,7 +145,9 @@ def opened_sources(args: argparse.Namespace) -> Iterator[list[Source]]:
         ]
 
 
-def watched(model: Model, sources: Sequence[Source], args: argparse.Namespace) -> Stream | Streams:
+def watched(
+    model: Model, sources: Sequence[Source], sinks: Sequence[Sink], args: argparse.Namespace
+) -> Stream | Streams:
     """The events of all sources."""
     from skyeye_edge.core.tasks import Caption
 
@@ -159,6 +159,7 @@ def watched(model: Model, sources: Sequence[Source], args: argparse.Namespace) -
         "max_age": args.max_age,
         "max_latency": args.max_latency,
         "alerts": asked_alerts(args),
+        "sinks": sinks,
     }
     if len(sources) == 1:
         return model.stream(sources[0], tasks, **options)
@@ -222,18 +223,33 @@ class Voice:
             self._stop()
 
 
-@contextmanager
-def recording(args: argparse.Namespace) -> Iterator[PatientSink | None]:
-    """The file of the events, if one is wanted; its name is new every time, so nothing is lost."""
-    if args.output is None:
-        yield None
-        return
-    from skyeye_edge.runtime.sinks.jsonl import PatientSink
-    from skyeye_edge.runtime.sinks.output import make_folder, new_file
+def add_sinks(parser: argparse.ArgumentParser) -> None:
+    """The option for where events go besides."""
+    parser.add_argument(
+        "--sink",
+        dest="sinks",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="send events there, too, again for each: DIR/, x.jsonl, x.vtt, x.srt, annotated x.mp4 "
+        "or x.ts, shots/{index}.jpg, mqtt://host/prefix, udp+json://host:port, unix:/path, live "
+        "video to rtp://host:port (H.264), udp://host:port (MPEG-TS), rtsp:// or rtmp://; with "
+        "settings as in 'x.jsonl?fsync=each&rotate_mib=64'",
+    )
 
-    make_folder(args.output)
-    path = new_file(args.output, time.strftime("watch-%Y%m%dT%H%M%SZ", time.gmtime()), ".jsonl")
+
+@contextmanager
+def opened_sinks(args: argparse.Namespace) -> Iterator[list[Sink]]:
+    """Where events go besides; opened before the model, so that a wrong one is told at once."""
+    from skyeye_edge.runtime.sinks import open_sinks
+
+    wanted = [f"{args.output}{os.sep}"] if args.output is not None else []
+    sinks = open_sinks([*wanted, *args.sinks])
     if not args.quiet:
-        print(f"writing {path}", file=sys.stderr)
-    with closing(PatientSink(path)) as lines:
-        yield lines
+        for sink in sinks:
+            print(f"writing {sink.name}", file=sys.stderr)
+    with ExitStack() as stack:
+        for sink in sinks:
+            stack.enter_context(closing(sink))
+        yield sinks
+        stack.pop_all()  # the stream has closed them, or left alone what does not end

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from skyeye_edge.core.drawing import Drawing, build_drawing
+from skyeye_edge.core.answer_drawing import answer_drawing
+from skyeye_edge.core.drawing import Drawing
 from skyeye_edge.core.errors import needs
 from skyeye_edge.core.events import AnswerEvent, Event
-from skyeye_edge.core.results import caption
+from skyeye_edge.runtime.sinks.h264 import TICK, add_stream, even, fitted
 from skyeye_edge.runtime.sinks.output import replacing
-from skyeye_edge.runtime.sources.file import Pictures, VideoFacts, read_facts
-from skyeye_edge.runtime.sources.pixels import BT601, BT709, HD_HEIGHT, LIMITED_RANGE, Converter
+from skyeye_edge.runtime.sources.file import Pictures, read_facts
+from skyeye_edge.runtime.sources.pixels import Converter
 
 if TYPE_CHECKING:
-    from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-TICK = Fraction(1, 90_000)  # seconds; rounding to it moves a frame by less than 0.01 ms
 ENCODER = {"preset": "veryfast", "crf": "22", "bf": "0"}  # bf: so that time stamps begin at 0
 
 
@@ -63,10 +62,12 @@ def annotate(
             last = -1
             for picture, moment in Pictures(Path(video), facts):
                 rgb = converter.upright_rgb(picture.raw)
-                rgb = _even(latest.drawn_on(rgb, moment.index))
-                stream = stream or _add_stream(output, rgb, facts)
+                rgb = even(latest.drawn_on(rgb, moment.index))
+                if stream is None:
+                    rate = Fraction(1 / facts.step).limit_denominator(1001)
+                    stream = add_stream(output, rgb, rate, ENCODER)
                 matrix = stream.codec_context.colorspace
-                frame = converter.yuv(_fitted(rgb, stream.width, stream.height), matrix)
+                frame = converter.yuv(fitted(rgb, stream.width, stream.height), matrix)
                 # one tick at least: an mp4 has no two frames at the same time
                 last = max(last + 1, round(moment.time / TICK))
                 frame.pts = last
@@ -74,20 +75,6 @@ def annotate(
                 on_progress(moment.index + 1, moment.time)
             if stream is not None:
                 output.mux(stream.encode(None))
-
-
-def draw_answer(rgb: npt.NDArray[np.uint8], event: AnswerEvent) -> npt.NDArray[np.uint8]:
-    """A copy of (H, W, 3) `rgb` with the boxes, their phrases and scores, and the caption.
-
-    Boxes are scaled from the size in the event, so `rgb` may be of another size.
-    """
-    return _drawing(event, rgb.shape).on(rgb)
-
-
-def _drawing(event: AnswerEvent, shape: tuple[int, ...]) -> Drawing:
-    height, width = shape[:2]
-    named = [entry for result in event.results for entry in result.named_boxes()]
-    return build_drawing(named, caption(event.results), event.size, (width, height))
 
 
 class _Latest:
@@ -110,37 +97,5 @@ class _Latest:
         if self._now is None:
             return rgb
         if self._drawing is None or self._shape != rgb.shape:
-            self._drawing, self._shape = _drawing(self._now, rgb.shape), rgb.shape
+            self._drawing, self._shape = answer_drawing(self._now, rgb.shape), rgb.shape
         return self._drawing.on(rgb)
-
-
-def _add_stream(
-    output: OutputContainer, rgb: npt.NDArray[np.uint8], facts: VideoFacts
-) -> VideoStream:
-    """An H.264 stream of the size of `rgb`, whose ticks are fine enough for any frame rate."""
-    rate = Fraction(1 / facts.step).limit_denominator(1001)
-    stream = output.add_stream("libx264", rate=rate, options=ENCODER)
-    stream.height, stream.width = rgb.shape[:2]
-    stream.pix_fmt = "yuv420p"
-    matrix = BT709 if stream.height >= HD_HEIGHT else BT601
-    context = stream.codec_context
-    context.time_base = TICK
-    context.colorspace, context.color_range = matrix, LIMITED_RANGE
-    return stream
-
-
-def _fitted(rgb: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
-    """`rgb` at the size of the first frame: a video may change its size on the way."""
-    if rgb.shape[:2] == (height, width):
-        return rgb
-    import cv2
-
-    return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _even(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """H.264 halves its colours: an odd last row or column is doubled."""
-    height, width = rgb.shape[:2]
-    if height % 2 == width % 2 == 0:
-        return rgb
-    return np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

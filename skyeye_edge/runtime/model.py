@@ -73,7 +73,7 @@ from skyeye_edge.runtime.vision.onnx import OnnxVision, has_cuda
 if TYPE_CHECKING:
     from skyeye_edge.runtime.alerts import Alert
     from skyeye_edge.runtime.chat import Chat
-    from skyeye_edge.runtime.sinks.sink import Sink
+    from skyeye_edge.runtime.sinks import SinkLike
     from skyeye_edge.runtime.sources.source import Source
     from skyeye_edge.runtime.stream import Stream
     from skyeye_edge.runtime.streams import Streams
@@ -399,7 +399,7 @@ class Model:
         max_latency: float | None = None,
         priority: float = 1.0,
         alerts: Sequence[Alert] = (),
-        sinks: Sequence[Sink] = (),
+        sinks: Sequence[SinkLike] = (),
         source_options: Mapping[str, str] | None = None,
     ) -> Stream:
         """Events of a source, to be used as a context manager and iterated over.
@@ -422,8 +422,9 @@ class Model:
             priority: of the turns of this stream; at 2 it gets twice as many as others at 1.
             alerts: what is watched for; each says when it begins and ends. Their tasks are asked
                 behind `tasks`, and none of them twice.
-            sinks: where events go besides; none of them can hold the stream up, and they are
-                closed with it.
+            sinks: where events go besides: paths and addresses as for `open_sink`, functions of
+                (event, frame), or sinks. None of them can hold the stream up, and they are closed
+                with it.
             source_options: of a live source, as {"rtsp_transport": "udp"}: its reader's and
                 FFmpeg's.
 
@@ -464,7 +465,7 @@ class Model:
         max_latency: float | None = None,
         priorities: Sequence[float] | None = None,
         alerts: Sequence[Alert] = (),
-        sinks: Sequence[Sink] = (),
+        sinks: Sequence[SinkLike] = (),
         source_options: Mapping[str, str] | None = None,
     ) -> Streams:
         """Events of several sources as they come; each says in `source` whose it is.
@@ -519,10 +520,11 @@ class Model:
         max_age: float | None,
         max_latency: float | None,
         alerts: Sequence[Alert],
-        sinks: Sequence[Sink],
+        sinks: Sequence[SinkLike],
         source_options: Mapping[str, str] | None,
     ) -> Watching:
         from skyeye_edge.runtime.alerts import add_alert_tasks, as_alerts
+        from skyeye_edge.runtime.sinks import open_sinks
         from skyeye_edge.runtime.sinks.fan import Fan
         from skyeye_edge.runtime.watching import Watching
 
@@ -546,7 +548,7 @@ class Model:
             max_age,
             max_latency,
             watched,
-            Fan(sinks),
+            Fan(open_sinks(sinks)),
             dict(source_options or {}),
         )
 

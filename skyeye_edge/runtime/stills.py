@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from skyeye_edge.core.answer_drawing import draw_answer
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.events import AnswerEvent
 from skyeye_edge.core.frame import Frame
-from skyeye_edge.runtime.annotate import draw_answer
 from skyeye_edge.runtime.sinks.output import make_folder, replacing
 from skyeye_edge.runtime.sources import open_source
 

@@ -47,6 +47,10 @@ class Watching:
     source_options: Mapping[str, str]
 
     def __post_init__(self) -> None:
+        with self.closing_if_refused():
+            self._check()
+
+    def _check(self) -> None:
         check_tasks(add_alert_tasks(self.tasks, self.alerts), self.clip)
         check_every(self.every)
         check_flag(self.keep_damaged, "keep_damaged")

@@ -1,24 +1,29 @@
-"""Events as JSON Lines: one whole line per write, so that a kill tears at most the last one.
-
-The file is locked as long as it is open: two runs never write into each other's lines.
-"""
+"""Events as JSON Lines: one whole line per write, so that a kill tears at most the last one."""
 
 from __future__ import annotations
 
 import logging
-import os
+import re
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from skyeye_edge.core.errors import SkyEyeError
+from skyeye_edge.core.errors import InputError, OutputError, SkyEyeError
 from skyeye_edge.core.events import Event
-from skyeye_edge.runtime.sinks.output import lock, writing
+from skyeye_edge.core.frame import Frame
+from skyeye_edge.runtime.run_record import LONGEST_LINE, is_event_file, parse_record
+from skyeye_edge.runtime.sinks.append_file import AppendFile
+from skyeye_edge.runtime.sinks.output import make_folder, new_file, writing
 
 log = logging.getLogger(__name__)
+MIB = 2**20
 
 
 class JsonlSink:
-    """Appends events to a file; every line has left the process when `write` returns.
+    """The lines of one file; every line has left the process when `write` returns.
 
     Raises:
         OutputError: another run is writing this file.
@@ -28,17 +33,7 @@ class JsonlSink:
 
     def __init__(self, path: Path, *, append: bool = False) -> None:
         self.path = path
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND
-        with writing(path):
-            self._file = os.open(path, flags, 0o644)
-            try:
-                lock(self._file, path)
-                if not append and os.fstat(self._file).st_size:
-                    os.ftruncate(self._file, 0)  # not by O_TRUNC: that would not wait for the lock
-            except BaseException:
-                os.close(self._file)
-                raise
-        self._open = True
+        self._file = AppendFile(path, append=append)
 
     def write(self, event: Event) -> None:
         """One line, whole or not at all."""
@@ -46,81 +41,174 @@ class JsonlSink:
 
     def write_line(self, text: str) -> None:
         """One line that is JSON already, whole or not at all."""
-        line = f"{text}\n".encode()
-        written = 0
-        with writing(self.path):
-            try:
-                while written < len(line):  # a nearly full disk takes a part, then says it is full
-                    written += os.write(self._file, line[written:])
-            except OSError:
-                self._take_back(written)
-                raise
-
-    def _take_back(self, written: int) -> None:
-        if written:
-            with suppress(OSError):  # then the line stays torn; the reason is told anyway
-                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+        self._file.write(f"{text}\n".encode())
 
     def sync(self) -> None:
         """Put what was written on the disk."""
-        with writing(self.path):
-            os.fsync(self._file)
+        self._file.sync()
 
     def close(self) -> None:
         """Put the file on the disk, and give it free. Closing twice is fine."""
-        if self._open:
-            self._open = False
-            try:
-                self.sync()
-            finally:
-                os.close(self._file)
+        self._file.close()
 
 
-class PatientSink:
-    """JSON Lines of a stream that goes on whatever the disk does.
+@dataclass(frozen=True, slots=True)
+class JsonlSettings:
+    """How a stream's lines are kept."""
 
-    An event that cannot be written is lost as a whole, counted and told of; what comes after it is
-    written as soon as the disk takes it.
+    fsync: Literal["never", "each"] | float = 5.0
+    """When lines are put on the disk itself, so that they survive a power cut: after each line,
+    after so many seconds, or when the system likes (a crash of this program costs nothing)."""
+    rotate_mib: float | None = None  # a file that is longer is ended, and the next one begun
+    rotate_minutes: float | None = None  # likewise of one that is older
+    keep: int | None = None  # of the files that were rotated the newest stay; None: all
+    spool: int = 1000  # events that wait in memory while the disk is full
+
+    @property
+    def rotates(self) -> bool:
+        """Whether there is more than one file."""
+        return self.rotate_mib is not None or self.rotate_minutes is not None
+
+
+class JsonlStreamSink:
+    """JSON Lines of a stream: goes on whatever the disk does, and never begins a file anew.
+
+    What a kill or a power cut has torn is cut off before lines are added. A file that is taken away
+    (a log rotation, a stick that is pulled) is begun again under its name.
+
+    Args:
+        path: of the file; with rotation `flight.jsonl` means flight.00001.jsonl and so on.
+        settings: when lines reach the disk, and how long files get.
 
     Raises:
-        OutputError, InputError, SkyEyeError: only when it is opened, as for `JsonlSink`.
+        OutputError: `path` holds something else than events, or another run is writing it.
+        InputError: it cannot be written.
+        SkyEyeError: the disk is full.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.lost = 0  # events
-        self._sink = JsonlSink(path)
-        self._failing = False
+    wants_frames = False
+    keeps_all = True
 
-    def write(self, event: Event) -> None:
-        """One line, if there is room for it."""
-        path = self._sink.path
+    def __init__(
+        self,
+        path: Path,
+        settings: JsonlSettings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings or JsonlSettings()
+        if self._settings.keep is not None and not (self._settings.rotates and self._settings.keep):
+            raise InputError(f"{path}: keep=N needs N > 0 and rotate_mib=N or rotate_minutes=N")
+        self.name = str(path)
+        self.spool = self._settings.spool
+        self._wanted = path
+        self._clock = clock
+        self._file: AppendFile | None = None
+        self._open()
+
+    @property
+    def path(self) -> Path:
+        """The file that is written now."""
+        return self._wanted if self._file is None else self._file.path
+
+    def write(self, event: Event, frame: Frame | None) -> None:
+        """One line, whole or not at all."""
+        if self._file is not None and not self._file.is_there:
+            self._let_go()
+        if self._file is None or self._is_full(self._file):
+            self._let_go()
+            self._open()
+        assert self._file is not None
         try:
-            self._sink.write(event)
-        except SkyEyeError as error:
-            self.lost += 1
-            if not self._failing:
-                self._failing = True
-                log.error(
-                    "%s: %s; watching goes on, events are lost until it is mended",
-                    path, _reason(error),
-                )  # fmt: skip
-            return
-        if self._failing:
-            self._failing = False
-            log.error("%s: can be written again; %d events are missing so far", path, self.lost)
+            self._file.write(f"{event.to_json()}\n".encode())
+        except SkyEyeError:
+            self._let_go()  # a stick that was pulled: its name may mean something else by then
+            raise
+        self._sync_if_due(self._file)
 
     def close(self) -> None:
         """Put the file on the disk. Closing twice is fine."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def _open(self) -> None:
+        path = self._next_path() if self._settings.rotates else self._wanted
+        check_takes_events(path)
+        file = AppendFile(path, append=True)
         try:
-            self._sink.close()
-        except SkyEyeError as error:
-            log.error("%s: %s", self._sink.path, _reason(error))
-        if self._failing:
-            self._failing = False
-            log.error("%s: %d events are missing", self._sink.path, self.lost)
+            file.cut_torn_line()
+        except BaseException:
+            with suppress(SkyEyeError):
+                file.close()
+            raise
+        self._file = file
+        self._began = self._synced = self._clock()
+        self._remove_old()
+
+    def _let_go(self) -> None:
+        with suppress(SkyEyeError):
+            self.close()
+
+    def _is_full(self, file: AppendFile) -> bool:
+        mib, minutes = self._settings.rotate_mib, self._settings.rotate_minutes
+        if mib is not None and file.size >= mib * MIB:
+            return True
+        return minutes is not None and self._clock() - self._began >= 60 * minutes
+
+    def _sync_if_due(self, file: AppendFile) -> None:
+        policy = self._settings.fsync
+        now = self._clock()
+        seconds = {"each": 0.0, "never": float("inf")}.get(str(policy))
+        if now - self._synced >= (float(policy) if seconds is None else seconds):
+            self._synced = now
+            try:
+                file.sync()
+            except SkyEyeError as error:  # the line is written: it must not be tried again
+                log.error("%s", error)
+
+    def _next_path(self) -> Path:
+        """The name behind the last; five digits, so that names sort as the files were written."""
+        rotated = self._rotated()
+        number = 1 + int(rotated[-1].stem.rpartition(".")[2]) if rotated else 1
+        return self._wanted.with_name(f"{self._wanted.stem}.{number:05}{self._wanted.suffix}")
+
+    def _rotated(self) -> list[Path]:
+        name, suffix = re.escape(self._wanted.stem), re.escape(self._wanted.suffix)
+        mine = re.compile(rf"{name}\.[0-9]{{5,}}{suffix}")
+        with writing(self._wanted):
+            there = [each for each in self._wanted.parent.iterdir() if mine.fullmatch(each.name)]
+        return sorted(there, key=lambda each: (len(each.name), each.name))
+
+    def _remove_old(self) -> None:
+        if self._settings.keep is not None:
+            for path in self._rotated()[: -self._settings.keep]:
+                with suppress(OSError):
+                    if is_event_file(path):
+                        path.unlink()
 
 
-def _reason(error: SkyEyeError) -> str:
-    """The system's words; ours say what to do about a file that can be written again as a whole."""
-    cause = error.__cause__
-    return (cause.strerror or str(cause)).lower() if isinstance(cause, OSError) else str(error)
+def check_takes_events(path: Path) -> None:
+    """Refuse to add events to what is not a stream's events; raises OutputError."""
+    if not path.is_file():  # new, or a device, which takes what it is given
+        return
+    with writing(path), path.open("rb") as file:
+        first = file.readline(LONGEST_LINE).decode("utf-8", "replace")
+    if not is_event_file(path):
+        raise OutputError(f"{path}: holds something else than events; give another name")
+    if parse_record(first) is not None:
+        raise OutputError(
+            f"{path}: holds the answers about a recording, which --resume reads; give another name"
+        )
+
+
+def new_jsonl(folder: Path, *, empty: bool = True) -> Path:
+    """A name in `folder` that nobody had, made of the time; raises InputError, SkyEyeError.
+
+    Args:
+        folder: made if it is not there.
+        empty: make an empty file of that name, so that nobody else takes it.
+    """
+    make_folder(folder)
+    name = time.strftime("watch-%Y%m%dT%H%M%SZ", time.gmtime())
+    return new_file(folder, name, ".jsonl") if empty else folder / f"{name}.jsonl"

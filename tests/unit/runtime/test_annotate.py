@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from skyeye_edge.core.answer_drawing import draw_answer
 from skyeye_edge.core.boxes import Box
 from skyeye_edge.core.drawing import COLOURS
 from skyeye_edge.core.errors import InputError, MediaError
 from skyeye_edge.core.events import AnswerEvent, build_answer
 from skyeye_edge.core.frame import Counts, Frame
 from skyeye_edge.core.results import GroundResult, TaskResult, TextResult
-from skyeye_edge.runtime.annotate import annotate, draw_answer
+from skyeye_edge.runtime.annotate import annotate
 
 MakeClip = Callable[..., Path]
 Rgb = npt.NDArray[np.uint8]

@@ -29,7 +29,7 @@ from skyeye_edge.core.results import (
 )
 from skyeye_edge.runtime.sinks.captions import CaptionFormat, write_captions
 from skyeye_edge.runtime.sinks.cues import answer_lines, build_cues, clock
-from skyeye_edge.runtime.sinks.jsonl import JsonlSink, PatientSink
+from skyeye_edge.runtime.sinks.jsonl import JsonlSink
 from skyeye_edge.runtime.sinks.output import new_file, replacing
 
 UTC = datetime(2026, 11, 21, tzinfo=timezone.utc)
@@ -300,38 +300,6 @@ def test_a_line_without_room_leaves_the_lines_before_it_whole(
             sink.write(END)
 
     assert path.read_text("utf-8") == END.to_json() + "\n"
-
-
-def test_a_patient_sink_counts_what_finds_no_room_and_goes_on_when_there_is_some(
-    tmp_path: Path, room: Callable[[int], None], caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "events.jsonl"
-    with closing(PatientSink(path)) as sink:
-        sink.write(END)
-        room(LINE + LINE // 2)
-        for _ in range(3):
-            sink.write(END)
-        room(10 * LINE)
-        sink.write(SUMMARY)
-        lost = sink.lost
-
-    assert path.read_text("utf-8") == END.to_json() + "\n" + SUMMARY.to_json() + "\n"
-    assert lost == 3
-    first, second = (record.getMessage() for record in caplog.records)
-    assert "watching goes on" in first and "--resume" not in first
-    assert "3 events are missing" in second
-
-
-def test_a_patient_sink_that_ends_without_room_says_how_much_is_missing(
-    tmp_path: Path, room: Callable[[int], None], caplog: pytest.LogCaptureFixture
-) -> None:
-    with closing(PatientSink(tmp_path / "events.jsonl")) as sink:
-        room(LINE // 2)
-        sink.write(END)
-        sink.write(END)
-
-    assert "2 events are missing" in caplog.records[-1].getMessage()
-    assert (tmp_path / "events.jsonl").read_text() == ""
 
 
 def test_a_failure_leaves_the_old_file_whole_and_no_other(tmp_path: Path) -> None:
