@@ -29,6 +29,7 @@ from skyeye_edge.runtime import FileSource, versions
 REPO = Path(__file__).resolve().parents[1]
 DEMO = REPO / "skyeye_edge" / "assets" / "demo.mp4"
 CORES = 2
+LONG = 12  # numbers that are no more to be read by people
 
 
 def use_cores(wanted: int = CORES) -> None:
@@ -155,6 +156,8 @@ def report(benchmark: str, figures: Mapping[str, Any]) -> None:
 def _short(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_short(each)}" for name, each in value.items())
+    if isinstance(value, list) and len(value) > LONG:
+        return f"{len(value)} numbers"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -71,6 +71,10 @@ def programs(args: argparse.Namespace) -> Iterator[Named]:
         yield f"drafts_{clip.stem}", ["drafts", "--video", clip, *quick]
     yield "gating", ["gating", *quick]
     yield "streams", ["streams", *quick]
+    yield "reliability", ["reliability", "-o", args.out / "reliability", *quick]
+    if not args.quick:
+        slow = ["--minutes", "5", "--rate", "1", "--every", "1"]
+        yield "reliability_1x", ["reliability", "-o", args.out / "reliability_1x", *slow]
     yield "roofline", ["roofline", *quick]
     yield "frame_tasks", ["frame_tasks", "--peers", "apart", *quick]
     if not args.quick:

@@ -1,10 +1,11 @@
-"""Tables and plots of docs/performance.md from the results of run_all.py.
+"""Tables and plots of docs/performance.md and docs/reliability.md from the results of run_all.py.
 
     python benchmarks/tables.py [out/bench] [--page docs/performance.md] [--readme README.md]
 
 The newest line of each benchmark in `results.jsonl` counts; what was not run is left out. The page
 is written between its two marks, the plots into `images/` beside it, and with `--readme` the
-paragraph "Measured" of that file. Nothing is measured here.
+paragraph "Measured" of that file. docs/reliability.md has marks of its own, for the benchmark
+`reliability`. Nothing is measured here.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ CLAIMS: tuple[tuple[str, str, str, float | None], ...] = (
     ("gating", "frames / encodings while hovering", "", None),
     ("streams", "answers per second, most streams / one", "", None),
 )
+mpl.rcParams.update({"svg.hashsalt": "skyeye", "svg.fonttype": "none", "font.size": 10})
 COLOURS = ("#9db4c0", "#5c6b73", "#e09f3e", "#9e2a2b", "#335c67")
 
 
@@ -62,19 +64,30 @@ def main() -> int:
         print(f"tables: {source}: no results; run benchmarks/run_all.py first", file=sys.stderr)
         return 2
     results = read(source)
-    before, _, rest = args.page.read_text("utf-8").partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
-        print(f"tables: {args.page}: lacks {BEGIN!r} or {END!r}", file=sys.stderr)
+    pages = {args.page: sections}
+    if "reliability" in results:
+        pages[args.page.with_name("reliability.md")] = reliability
+    try:
+        for page, said in pages.items():
+            write_page(page, said(results, page.parent / "images"))
+    except ValueError as error:
+        print(f"tables: {error}", file=sys.stderr)
         return 2
-    images = args.page.parent / "images"
-    images.mkdir(exist_ok=True)
-    text = "\n\n".join(sections(results, images))
-    args.page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
-    print(f"written: {args.page}")
     if args.readme:
         write_readme(args.readme, results)
     return 0
+
+
+def write_page(page: Path, said: Iterable[str]) -> None:
+    """Put this between the marks of a page; ValueError if it has none."""
+    (page.parent / "images").mkdir(exist_ok=True)
+    before, _, rest = page.read_text("utf-8").partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise ValueError(f"{page}: lacks {BEGIN!r} or {END!r}")
+    text = "\n\n".join(said)
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
+    print(f"written: {page}")
 
 
 def write_readme(readme: Path, results: Results) -> None:
@@ -242,6 +255,64 @@ def plot_streams(result: Mapping[str, Any], target: Path) -> str:
     return _save(figure, target, "Answers per second and age by the number of streams")
 
 
+def reliability(results: Results, images: Path) -> Iterator[str]:
+    """What a long run held and how old pictures were, beside a run at the speed of life."""
+    runs = {name: each for name, each in results.items() if name.startswith("reliability")}
+    yield from machine(runs)
+    head = (
+        "",
+        *(f"{each['minutes_of_video']:g} minutes at {each['rate']:g}x" for each in runs.values()),
+    )
+    rows: list[tuple[object, ...]] = [
+        (
+            f"glass to event, {share}",
+            *(f"{each['glass_to_event_ms'][share]:.0f} ms" for each in runs.values()),
+        )
+        for share in ("p50", "p95", "p99")
+    ]
+    parts = ("second fifth", "last fifth")
+    rows += [
+        (
+            f"memory, {part} of the run",
+            *(f"{each['memory_mib'][part]:.0f} MiB" for each in runs.values()),
+        )
+        for part in parts
+    ]
+    rows += [
+        (f"{what} at the end", *(f"{each['last'][what]:.0f}" for each in runs.values()))
+        for what in ("processes", "threads", "files", "sequences")
+    ]
+    rows += [
+        (f"frames {what}", *(f"{each['frames'][what]:,}" for each in runs.values()))
+        for what in ("received", "answered", "skipped", "dropped")
+    ]
+    rows += [("what grew", *(", ".join(each["grown"]) or "nothing" for each in runs.values()))]
+    yield table(head, rows)
+    for name, each in runs.items():
+        yield plot_reliability(each, images / f"{name}.svg")
+
+
+def plot_reliability(result: Mapping[str, Any], target: Path) -> str:
+    """Memory and what else is held over time, and how the ages are spread."""
+    series = result["samples"]
+    figure, (over_time, ages) = plt.subplots(1, 2, figsize=(8, 2.8), width_ratios=(3, 2))
+    minutes = [each / 60 for each in series["seconds"]]
+    over_time.plot(minutes, series["memory_mib"], color=COLOURS[-1], label="parent, MiB")
+    over_time.plot(minutes, series["children_mib"], color=COLOURS[2], label="readers, MiB")
+    over_time.plot(minutes, series["threads"], ":", color=COLOURS[3], label="threads")
+    over_time.plot(minutes, series["files"], "--", color=COLOURS[1], label="open files")
+    over_time.set_ylim(bottom=0)
+    over_time.set_xlabel("minutes of the run")
+    over_time.legend(fontsize=7, frameon=False)
+    ages.plot(result["ages_ms"], [share / 100 for share in range(101)], color=COLOURS[-1])
+    ages.set_xlim(left=0)
+    ages.set_xlabel("glass to event, ms")
+    ages.set_ylabel("share of answers")
+    for axes in (over_time, ages):
+        axes.spines[["top", "right"]].set_visible(False)
+    return _save(figure, target, "Memory, threads and files over time; ages of the pictures")
+
+
 def gating(result: Mapping[str, Any]) -> str:
     """A row for each clip."""
     head = ("clip", "saved", "worst age", "missed", "late at most", "stale", "flicker", "judging")
@@ -335,7 +406,6 @@ def drafted(results: Results) -> str:
 
 
 def _figure(height: float) -> tuple[Any, Any]:
-    plt.rcParams.update({"svg.hashsalt": "skyeye", "svg.fonttype": "none", "font.size": 10})
     figure, axes = plt.subplots(figsize=(7, height))
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

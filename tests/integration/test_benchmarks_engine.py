@@ -94,11 +94,12 @@ def test_products_of_matrices_and_the_memory_bound_both_halves(repo: Path) -> No
 
 
 def test_results_of_a_run_become_tables_and_plots(repo: Path, tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
+    page, live = tmp_path / "page.md", tmp_path / "reliability.md"
     marks = "<!-- written by benchmarks/tables.py -->", "<!-- end of what tables.py writes -->"
-    page.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nbehind\n")
+    for each in (page, live):
+        each.write_text(f"before\n{marks[0]}\nold\n{marks[1]}\nbehind\n")
     environment = {**os.environ, "PYTHONPATH": str(repo)}
-    words = ["-o", str(tmp_path), "--quick", "--only", "streams,overhead"]
+    words = ["-o", str(tmp_path), "--quick", "--only", "streams,overhead,reliability"]
     programs = repo / "benchmarks"
 
     subprocess.run([sys.executable, programs / "run_all.py", *words], check=True, env=environment)
@@ -111,6 +112,8 @@ def test_results_of_a_run_become_tables_and_plots(repo: Path, tmp_path: Path) ->
     assert "old" not in text.splitlines()
     assert "`benchmarks/overhead.py --quick`" in text
     assert (tmp_path / "images" / "streams.svg").is_file()
+    assert "| glass to event, p99 |" in live.read_text()
+    assert (tmp_path / "images" / "reliability.svg").is_file()
 
 
 def test_the_gate_sees_what_appears_while_it_saves_encodings(repo: Path) -> None:

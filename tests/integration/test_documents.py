@@ -38,6 +38,8 @@ ELSEWHERE = {
     "ffmpeg": "a sender for people; test_cli.py has its own",
     "skyeye-edge watch": "test_cli.py, against a sender on this machine",
     "python examples/": "test_examples.py",
+    "python benchmarks/run_all.py": "test_benchmarks_engine.py runs the quick forms",
+    "python benchmarks/tables.py": "test_benchmarks_engine.py, over those results",
     "python benchmarks/ablations.py": "by hand: forty minutes; figures in docs/ablations.md",
     "python benchmarks/full_size.py": "by hand: an hour and 45 GB; figures in docs/full_size.md",
 }

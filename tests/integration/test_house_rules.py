@@ -138,3 +138,15 @@ def test_no_test_fails_because_the_machine_is_slow(repo: Path) -> None:
     ]
 
     assert measured == []
+
+
+def test_every_row_about_reliability_names_tests_that_are_there(repo: Path) -> None:
+    page = (repo / "docs" / "reliability.md").read_text("utf-8").partition("\n## For an hour")[0]
+    rows = [line for line in page.splitlines() if re.match(r"\| (?!fault )\w", line)]
+    named = [re.findall(r"`(test_\w+)`", row) for row in rows]
+
+    sources = [path.read_text("utf-8") for path in (repo / "tests").rglob("test_*.py")]
+    there = {name for source in sources for name in re.findall(r"^def (test_\w+)", source, re.M)}
+    assert rows
+    assert [row for row, names in zip(rows, named, strict=True) if not names] == []
+    assert {name for names in named for name in names} - there == set()
