@@ -7,11 +7,13 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skyeye_edge.cli.control import result_text
 from skyeye_edge.cli.lines import event_line
 from skyeye_edge.cli.options import (
     Commands,
@@ -22,19 +24,14 @@ from skyeye_edge.cli.options import (
     add_json,
     add_model,
     add_questions,
-    asked_alerts,
-    asked_tasks,
     open_model,
     seconds,
 )
-from skyeye_edge.core.errors import InputError
+from skyeye_edge.cli.watch_plan import Plan, plan_of_options, read_plan
+from skyeye_edge.core.errors import InputError, SkyEyeError
 
 if TYPE_CHECKING:
-    from skyeye_edge.runtime.model import Model
-    from skyeye_edge.runtime.sinks.sink import Sink
-    from skyeye_edge.runtime.sources.source import Source
-    from skyeye_edge.runtime.stream import Stream
-    from skyeye_edge.runtime.streams import Streams
+    from skyeye_edge.runtime.control import Control
 
 EXAMPLES = (
     'skyeye-edge watch udp://127.0.0.1:5600 --phrase "a boat" --alert "smoke; 3 of 5"',
@@ -42,11 +39,19 @@ EXAMPLES = (
 )
 
 
+PLANNED = (  # what stands in the file where --config is given
+    *("urls", "phrase", "question", "every", "keep_damaged", "gate", "heartbeat"),
+    *("max_age", "max_latency", "priority", "alert", "source_option", "sinks"),
+)
+
+
 def add_parser(commands: Commands) -> None:
     """Options of `watch`."""
     summary = "Watch live streams (udp:// as MPEG-TS, rtsp://) until Ctrl-C."
     parser = add_command(commands, "watch", summary, EXAMPLES)
-    parser.add_argument("urls", nargs="+", metavar="URL", help="address; a file is watched as well")
+    parser.add_argument(
+        "urls", nargs="*", default=[], metavar="URL", help="address; a file is watched as well"
+    )
     add_questions(parser)
     add_alert(parser)
     add_model(parser)
@@ -95,25 +100,47 @@ def add_parser(commands: Commands) -> None:
         metavar="LIST",
         help="of several URLs, how many turns each gets, as 2,1,1; default: the same",
     )
+    parser.set_defaults(run=run, defaults={name: parser.get_default(name) for name in PLANNED})
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="take all of this from a YAML file; SIGHUP reads it "
+        "anew, and what it changes is changed while the rest goes on",
+    )
+    parser.add_argument(
+        "--control",
+        type=Path,
+        metavar="SOCKET",
+        help="take commands here (skyeye-edge control SOCKET help); they can be typed as well",
+    )
     add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """`skyeye-edge watch`; 130 after Ctrl-C, 0 after SIGTERM, SIGHUP or the end of the source."""
+    from skyeye_edge.cli.watch_running import Running, opened_sinks, opened_sources
+    from skyeye_edge.runtime.control import Control
     from skyeye_edge.runtime.ending import ending_on_signals
 
+    plan = wanted_plan(args)
+    skip = "skip" not in args.without
     with (
         ending_on_signals() as ending,
-        opened_sources(args) as sources,
-        opened_sinks(args) as sinks,
+        opened_sources(plan.sources, plan.keep_damaged, skip) as sources,
+        opened_sinks(plan.sinks) as sinks,
         open_model(args) as model,
-        watched(model, sources, sinks, args) as events,
+        Running(model, plan, sources, sinks) as running,
+        listening(args, Control(running.streams, args.output or Path())),
     ):
-        ending.stops(events)
+        for sink in () if args.quiet else sinks:
+            print(f"writing {sink.name}", file=sys.stderr)
+        events = running.streams
+        reload = None if args.config is None else partial(running.reload, args.config)
+        ending.stops(events, reload)
         voice = Voice(events.stop)
         for event in events:
-            name = f"{event.source}: " if len(sources) > 1 else ""
+            name = f"{event.source}: " if running.is_several else ""
             voice.say(event.to_json() if args.json else f"{name}{event_line(event)}")
     if ending.heard is not None:
         return leave(ending.heard)
@@ -122,56 +149,42 @@ def run(args: argparse.Namespace) -> int:
     return 1 if events.sinks.incomplete else 0
 
 
+def wanted_plan(args: argparse.Namespace) -> Plan:
+    """What the options or the file of --config say; raises InputError if both do."""
+    if args.config is None:
+        if not args.urls:
+            raise InputError("watch: give an address, or --config with a file that names some")
+        return plan_of_options(args)
+    said = [name for name, default in args.defaults.items() if getattr(args, name) != default]
+    if said:
+        option = "URL" if said[0] == "urls" else f"--{said[0].replace('_', '-')}"
+        raise InputError(f"{option}: this stands in the file where --config is given")
+    return read_plan(args.config)
+
+
 @contextmanager
-def opened_sources(args: argparse.Namespace) -> Iterator[list[Source]]:
-    """What is watched; checked before the model is opened."""
-    from skyeye_edge.runtime.sources import open_source
+def listening(args: argparse.Namespace, control: Control) -> Iterator[None]:
+    """Commands are taken from the terminal, and from a socket if one is wanted."""
+    from skyeye_edge.cli.keyboard import Keyboard
+    from skyeye_edge.runtime.control_socket import ControlSocket
 
-    check_priorities(args)
-    asked_alerts(args)
-    with ExitStack() as opened:
-        yield [
-            opened.enter_context(
-                closing(
-                    open_source(
-                        url,
-                        options=dict(args.source_option),
-                        keep_damaged=args.keep_damaged,
-                        skip="skip" not in args.without,
-                    )
-                )
-            )
-            for url in args.urls
-        ]
+    def obey(line: str) -> None:
+        if line:
+            print(told(control, line), file=sys.stderr)
+
+    with ExitStack() as open_ones:
+        open_ones.enter_context(Keyboard(obey))
+        if args.control is not None:
+            open_ones.enter_context(ControlSocket(args.control, control))
+        yield
 
 
-def watched(
-    model: Model, sources: Sequence[Source], sinks: Sequence[Sink], args: argparse.Namespace
-) -> Stream | Streams:
-    """The events of all sources."""
-    from skyeye_edge.core.tasks import Caption
-
-    tasks = [Caption(), *asked_tasks(args)]
-    options = {
-        "every": args.every,
-        "gate": args.gate,
-        "heartbeat": args.heartbeat,
-        "max_age": args.max_age,
-        "max_latency": args.max_latency,
-        "alerts": asked_alerts(args),
-        "sinks": sinks,
-    }
-    if len(sources) == 1:
-        return model.stream(sources[0], tasks, **options)
-    return model.streams(sources, tasks, priorities=args.priority, **options)
-
-
-def check_priorities(args: argparse.Namespace) -> None:
-    """Refuse more or fewer than URLs; raises InputError."""
-    if args.priority is not None and len(args.priority) != len(args.urls):
-        raise InputError(
-            f"--priority: {len(args.priority)} numbers for {len(args.urls)} URLs; give one each"
-        )
+def told(control: Control, line: str) -> str:
+    """What a command typed by a person gives, in words."""
+    try:
+        return result_text(control.obey(line))
+    except SkyEyeError as error:
+        return f"skyeye-edge: {error}"
 
 
 def source_option(text: str) -> tuple[str, str]:
@@ -236,20 +249,3 @@ def add_sinks(parser: argparse.ArgumentParser) -> None:
         "video to rtp://host:port (H.264), udp://host:port (MPEG-TS), rtsp:// or rtmp://; with "
         "settings as in 'x.jsonl?fsync=each&rotate_mib=64'",
     )
-
-
-@contextmanager
-def opened_sinks(args: argparse.Namespace) -> Iterator[list[Sink]]:
-    """Where events go besides; opened before the model, so that a wrong one is told at once."""
-    from skyeye_edge.runtime.sinks import open_sinks
-
-    wanted = [f"{args.output}{os.sep}"] if args.output is not None else []
-    sinks = open_sinks([*wanted, *args.sinks])
-    if not args.quiet:
-        for sink in sinks:
-            print(f"writing {sink.name}", file=sys.stderr)
-    with ExitStack() as stack:
-        for sink in sinks:
-            stack.enter_context(closing(sink))
-        yield sinks
-        stack.pop_all()  # the stream has closed them, or left alone what does not end

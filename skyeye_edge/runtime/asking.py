@@ -36,6 +36,7 @@ class Wanted:
     version: int = 1  # counts changes of the tasks
     budget: Budget | None = None  # how much of it is asked; None: all, whatever time it takes
     alerts: tuple[Alert, ...] = ()  # of which the tasks are among them
+    named: tuple[Task, ...] = ()  # without those that only alerts want
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +126,7 @@ class Asking:
         self._entries: deque[Entry] = deque()
         self._since = Counts()  # since the last entry
         self._awaited = False  # somebody waits for an entry
-        self._paused = False
+        self.paused = False  # nothing is asked until told otherwise
         self._stopped_at: float | None = None
         self._spared: Asked | None = None  # what was at work when it was stopped
         self.failure: BaseException | None = None  # why the source gives no more
@@ -161,8 +162,8 @@ class Asking:
     def pause(self, paused: bool) -> None:
         """Ask nothing until told otherwise; a file waits, of live sources frames are let go."""
         with self._changed:
-            if paused != self._paused:
-                self._paused = paused
+            if paused != self.paused:
+                self.paused = paused
                 self._add(Commanded("pause" if paused else "resume", self.wanted))
 
     def join(self, seconds: float) -> None:
@@ -241,7 +242,7 @@ class Asking:
         with self._changed:
             while self._stopped_at is None:
                 wanted = (self._eager or self._awaited) and len(self._entries) < self._ahead
-                if wanted and not self._paused:
+                if wanted and not self.paused:
                     return
                 # What a live source says of itself is heard all the same.
                 looks = wanted and not self._eager
@@ -252,7 +253,7 @@ class Asking:
         """Ask about a frame, unless nothing has changed or its clip is not full yet."""
         self._since += frame.before + Counts(1)
         self.newest = frame
-        if self._paused and not self._eager:
+        if self.paused and not self._eager:
             self._since += Counts(0, 0, {"paused": 1})
             return frames
         decision = self._gate.judge(frame) if self._gate is not None else None

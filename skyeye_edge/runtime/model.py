@@ -506,7 +506,7 @@ class Model:
                 raise InputError(
                     f"{len(shares)} priorities for {len(opened)} sources; give one each"
                 )
-            return Streams(watching.open, list(zip(opened, shares, strict=True)), watching.sinks)
+            return Streams(watching, list(zip(opened, shares, strict=True)))
 
     def _watching(
         self,

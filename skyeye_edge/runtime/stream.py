@@ -124,6 +124,7 @@ class Stream:
         self._since = Counts()  # what happened since the last event with counts
         self._last: AnswerEvent | None = None  # what a heartbeat carries
         self.failure: Exception | None = None  # why it ended, if not in order
+        self.state: StateEvent | None = None  # what its source said last
         self._closed = self._ended = False
         self._ready: deque[Event] = deque()
         self._warned_of: set[str] = set()
@@ -201,13 +202,28 @@ class Stream:
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """What is asked about the next frame."""
-        return self._asking.wanted.tasks
+        """What is asked about the next frame; the tasks of alerts come behind it."""
+        return self._asking.wanted.named
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
         """What is watched for from the next frame on."""
         return self._asking.wanted.alerts
+
+    @property
+    def prompt_version(self) -> int:
+        """Counts changes of the tasks, from 1."""
+        return self._asking.wanted.version
+
+    @property
+    def newest(self) -> Frame | None:
+        """The newest picture, asked about or not; None: none has come yet."""
+        return self._asking.newest
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is asked until `resume`."""
+        return self._asking.paused
 
     def set_tasks(self, tasks: Sequence[Task], alerts: Sequence[Alert] | None = None) -> None:
         """Ask something else from the next frame on; from any thread.
@@ -223,7 +239,10 @@ class Stream:
                 name.
         """
         watched = self.alerts if alerts is None else as_alerts(alerts)
-        self._asking.want(self._wanted(tasks, watched, self._asking.wanted.version + 1))
+        wanted = self._wanted(tasks, watched, self.prompt_version + 1)
+        now = self._asking.wanted
+        if (wanted.tasks, wanted.alerts) != (now.tasks, now.alerts):
+            self._asking.want(wanted)
 
     def pause(self) -> None:
         """Ask nothing until `resume`; from any thread, and twice.
@@ -242,7 +261,7 @@ class Stream:
         Raises:
             InputError: none has come yet, or the file cannot be written.
         """
-        frame = self._asking.newest
+        frame = self.newest
         if frame is None:
             raise InputError(f"{self.source.name}: no picture has come yet")
         write_image(Image.fromarray(frame.rgb), path)
@@ -277,7 +296,8 @@ class Stream:
         asked = tuple(with_min_score(task, self._min_score) for task in wanted)
         check_tasks(asked, self._clip)
         limit = self._max_latency
-        return Wanted(asked, version, None if limit is None else Budget(asked, limit), alerts)
+        budget = None if limit is None else Budget(asked, limit)
+        return Wanted(asked, version, budget, alerts, as_tasks(tasks))
 
     def _tell(self, entry: Entry) -> None:
         """Hand the events of an entry to the sinks, and to whoever takes them here."""
@@ -399,7 +419,9 @@ class Stream:
         """What a source says of itself; behind its end the summary."""
         if self.failure is not None:
             change = replace(change, cause=f"{self.failure}")
-        yield build_state(change, self.source.name, self._utc(), nonce=self._next_nonce())
+        nonce = self._next_nonce()
+        self.state = build_state(change, self.source.name, self._utc(), nonce=nonce)
+        yield self.state
         if change.state == "ENDED":
             self._ended = True
             yield build_summary(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from skyeye_edge.core.errors import ClosedError
 from skyeye_edge.core.events import Event
-from skyeye_edge.runtime.sinks.fan import Fan
+from skyeye_edge.core.tasks import Task, as_tasks
+from skyeye_edge.runtime.alerts import Alert, as_alerts
 from skyeye_edge.runtime.sources.source import Source
 from skyeye_edge.runtime.stream import Stream
+from skyeye_edge.runtime.watching import Watching
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +28,16 @@ class Streams:
     frames. An error is raised when all have ended.
 
     Args:
-        open_stream: makes a stream of a source and a priority, over the given condition.
+        watching: what is asked of each source; its sinks are closed with the streams.
         sources: what is watched from the beginning, each with its priority.
-        sinks: where the events of all go besides; closed with the streams.
     """
 
     def __init__(
-        self,
-        open_stream: Callable[[str | Path | Source, float, threading.Condition], Stream],
-        sources: Sequence[tuple[str | Path | Source, float]],
-        sinks: Fan,
+        self, watching: Watching, sources: Sequence[tuple[str | Path | Source, float]]
     ) -> None:
-        self.sinks = sinks
+        self.sinks = watching.sinks  # where the events of all go besides
+        self._watching = watching
         self._changed = threading.Condition()  # over an RLock: a signal handler may call stop
-        self._open = open_stream
         self._streams: deque[Stream] = deque()  # whose turn it is comes first
         self._failure: BaseException | None = None
         self._closed = self._stopped = False
@@ -63,8 +62,11 @@ class Streams:
         """
         if self._closed or self._stopped:
             raise ClosedError("these streams have ended; open new ones")
-        stream = self._open(source, priority, self._changed)
+        watching = self._watching
+        stream = watching.open(source, priority, self._changed)
         with self._changed:
+            if self._watching is not watching:  # changed while it was opened
+                stream.set_tasks(self._watching.tasks, self._watching.alerts)
             self._streams.append(stream)
             self._changed.notify_all()
         return stream
@@ -72,6 +74,31 @@ class Streams:
     def remove(self, stream: Stream) -> None:
         """Watch a source no more: its events go on to ENDED and its summary. From any thread."""
         stream.stop()
+
+    def set_tasks(self, tasks: Sequence[Task], alerts: Sequence[Alert] | None = None) -> None:
+        """Ask something else about all of them, and about those added later; from any thread.
+
+        Args:
+            tasks, alerts: as for `Stream.set_tasks`.
+
+        Raises:
+            InputError: as for `Stream.set_tasks`; then nothing has changed.
+        """
+        with self._changed:
+            watched = self._watching.alerts if alerts is None else as_alerts(alerts)
+            self._watching = replace(self._watching, tasks=as_tasks(tasks), alerts=watched)
+            for stream in self.streams:
+                stream.set_tasks(tasks, alerts)
+
+    def pause(self) -> None:
+        """Ask nothing about any of them until `resume`; see `Stream.pause`."""
+        for stream in self.streams:
+            stream.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        for stream in self.streams:
+            stream.resume()
 
     def __iter__(self) -> Iterator[Event]:
         return self

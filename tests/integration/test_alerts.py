@@ -208,7 +208,7 @@ def test_alerts_change_while_a_stream_runs(tiny: Model, views: dict[int, Pixels]
     pilot.join()
 
     assert [turn[:2] for turn in turns(events, "a boat")] == [("begin", "seen"), ("end", "removed")]
-    assert stream.tasks == (Caption(), CAR.task)
+    assert (stream.tasks, stream.alerts) == ((Caption(),), (CAR,))
 
 
 def test_two_alerts_of_one_name_are_refused_before_anything_is_opened(tiny: Model) -> None:

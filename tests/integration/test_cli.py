@@ -617,7 +617,7 @@ def test_a_disk_that_is_full_for_a_while_costs_a_recording_some_events_and_not_t
 
     assert full.endswith(b"}\n")
     assert job.returncode == 0
-    assert "watching goes on" in err and "can be written again" in err
+    assert "watching goes on" in err and "works again" in err
     assert "--resume" not in err
     check_whole(recording)
 
