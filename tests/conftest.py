@@ -86,6 +86,12 @@ def no_java() -> str:
     return "no Java: build_tools/test_packages.sh installs it"
 
 
+def no_mosquitto() -> str:
+    if shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists():
+        return ""
+    return "no MQTT broker: build_tools/test_packages.sh installs mosquitto"
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "gpu": no_gpu,
     "netns": no_netns,
@@ -93,6 +99,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "ffprobe": no_ffprobe,
     "rtsp": no_rtsp,
     "java": no_java,
+    "mosquitto": no_mosquitto,
 }
 
 

@@ -163,9 +163,14 @@ class _Outlet:
 
     def _make_room(self) -> None:
         cause = "failed" if self._failures else "slow"
-        if sum(frame is not None for _, frame in self._waiting) > PICTURES:
-            self._drop(next(n for n, (_, frame) in enumerate(self._waiting) if frame is not None))
-            self._lose(cause)
+        pictured = [n for n, (_, frame) in enumerate(self._waiting) if frame is not None]
+        if len(pictured) > PICTURES:
+            number = next((n for n in pictured if _is_answer(self._waiting[n][0])), None)
+            if number is None:  # alerts only: they are told, without their pictures
+                self._waiting[pictured[0]] = (self._waiting[pictured[0]][0], None)
+            else:
+                self._drop(number)
+                self._lose(cause)
         if len(self._waiting) > max(SLOTS, self._spool):
             answers = (n for n, (event, _) in enumerate(self._waiting) if _is_answer(event))
             self._drop(next(answers, 0))

@@ -105,7 +105,8 @@ class MqttSink:
             left = self._client.publish(f"{self._prefix}/status", "offline", 1, retain=True)
             left.wait_for_publish(LEAVING / 2)
         self._client.disconnect()
-        self._client.loop_stop()
+        if was_connected:  # else it may be connecting, and nobody has to wait for the end of that
+            self._client.loop_stop()
 
     def _opened(self, address: Address) -> Client:
         with needs("mqtt"):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from skyeye_edge.core.answer_drawing import draw_answer
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.core.events import AnswerEvent, Event
+from skyeye_edge.core.events import AlertEvent, AnswerEvent, Event
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.runtime.sinks.naming import plain_name
 from skyeye_edge.runtime.sinks.output import make_folder, writing
@@ -31,7 +31,8 @@ class SnapshotSettings:
     """Which pictures are kept, and how many."""
 
     keep: int = 1000  # the newest; 0: all
-    when: Literal["answer", "found"] = "answer"  # found: only where a phrase was found
+    when: Literal["answer", "found", "alert"] = "answer"
+    """Of which answers: all, those with a phrase that was found, or none. Alerts have theirs."""
     draw: bool = False  # boxes and caption on the picture
     quality: int = 90  # of JPEG
 
@@ -76,9 +77,11 @@ class SnapshotSink:
         """Nothing is open between two pictures."""
 
     def _is_wanted(self, event: Event) -> bool:
-        if self._settings.when == "answer" or not isinstance(event, AnswerEvent):
+        if not isinstance(event, AnswerEvent):
             return True
-        return any(result.found for result in event.results)
+        if not event.frames or self._settings.when == "alert":  # a heartbeat shows nothing new
+            return False
+        return self._settings.when == "answer" or any(result.found for result in event.results)
 
     def _put(self, path: Path, data: bytes) -> None:
         """A file that appears when it is complete."""
@@ -116,7 +119,10 @@ def snapshot_name(pattern: str, event: Event, frame: Frame) -> str:
         "time": f"{max(0.0, frame.time):010.3f}",
         "utc": plain_name(event.utc),
     }
-    return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], pattern)
+    name = Path(re.sub(r"\{(\w+)\}", lambda found: values[found[1]], pattern))
+    if isinstance(event, AlertEvent):  # beside the answer about the same picture
+        name = name.with_name(f"{name.stem}.{plain_name(event.alert)}-{event.phase}{name.suffix}")
+    return name.name
 
 
 def encoded(rgb: npt.NDArray[np.uint8], suffix: str, quality: int) -> bytes:
