@@ -68,6 +68,10 @@ def no_ffprobe() -> str:
     return "" if shutil.which("ffprobe") else "no ffprobe: apt-get install ffmpeg"
 
 
+def no_program(name: str) -> str:
+    return "" if shutil.which(name) else f"no {name}: build_tools/test_packages.sh installs it"
+
+
 @cache
 def no_rtsp() -> str:
     probe = "import gi; gi.require_version('GstRtspServer', '1.0')"
@@ -98,6 +102,8 @@ CHECKS: dict[str, Callable[[], str]] = {
     "root": no_root,
     "ffprobe": no_ffprobe,
     "rtsp": no_rtsp,
+    "gstreamer": lambda: no_program("gst-launch-1.0"),
+    "srt": lambda: no_program("srt-live-transmit"),
     "java": no_java,
     "mosquitto": no_mosquitto,
 }

@@ -19,13 +19,14 @@ from urllib.parse import quote
 from skyeye_edge.core.errors import InputError
 
 HIDDEN = "…"  # stands where something was left out
+LISTENING = ("udp", "rtp", "srt")  # schemes that need no host: others send to this machine
 LONGEST_LOGIN = 127  # bytes; FFmpeg cuts what is longer, and the camera then refuses the rest
 
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(.*)", re.DOTALL)  # Path makes // one /
 _PLACE = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+)(?::(?P<port>[0-9]{1,5}))?(?=[/?#]|\Z)"
 )
-_UDP_PLACE = re.compile(r"(?P<host>):(?P<port>[0-9]{1,5})(?=[/?#]|\Z)")  # udp://@:5600 only listens
+_UDP_PLACE = re.compile(r"(?P<host>):(?P<port>[0-9]{1,5})(?=[/?#]|\Z)")  # udp://@:5600
 _LOGIN = re.compile(r"[^/?#]*:")  # of a user info in which / ? or # stand unescaped
 _ORDINARY = re.compile(r"[A-Za-z0-9._/?&=-]*\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9._-]*\Z")
@@ -43,7 +44,7 @@ class Address:
 
     scheme: str  # in small letters
     login: str | None  # user:password as written; None if there is no @ before the host
-    host: str  # an IPv6 address in brackets; empty where udp:// only listens
+    host: str  # an IPv6 address in brackets; empty where others send to this machine
     port: int | None
     rest: str  # path, query and fragment, as written
 
@@ -137,7 +138,7 @@ def _places(scheme: str, rest: str) -> Iterator[Address]:
         if login is not None and re.search("[/?#]", login) and not _LOGIN.match(login):
             continue  # a user name alone has none of these
         place = _PLACE.match(rest, begin)
-        if place is None and scheme == "udp" and login == "":
+        if place is None and scheme in LISTENING and not login:
             place = _UDP_PLACE.match(rest, begin)
         if place is None or int(place["port"] or 0) > 65535:
             continue

@@ -11,6 +11,7 @@ from skyeye_edge.core.errors import InputError
 from skyeye_edge.runtime.sources.file import FileSource
 from skyeye_edge.runtime.sources.images import IMAGE_SUFFIXES, ImagesSource, find_images
 from skyeye_edge.runtime.sources.live import LiveSource
+from skyeye_edge.runtime.sources.registry import is_live
 from skyeye_edge.runtime.sources.source import Source
 
 
@@ -41,8 +42,8 @@ def open_source(
                 "rtsp://host:8554/path, or sky.Push()"
             )
         return what
-    if isinstance(what, str) and "://" in what:
-        return LiveSource(what, options=options, keep_damaged=keep_damaged)
+    if is_live(what):
+        return LiveSource(os.fspath(what), options=options, keep_damaged=keep_damaged)
     if options:
         raise InputError(f"source option {min(options)}: only live sources have options")
     check_is_no_address(what)

@@ -9,10 +9,6 @@ from skyeye_edge.core.address import Address
 REFUSED = "the camera refuses this user name or password; tried again slowly, as cameras lock out"
 ASKED = "the camera asks for a user name and password; give rtsp://USER:PASSWORD@..."
 
-RTP = (
-    "the sender speaks RTP (as for QGroundControl's UDP video), and udp:// reads MPEG-TS; let it "
-    "send MPEG-TS, or offer RTSP"
-)
 NO_VIDEO = "what arrives is no video that can be read"
 
 
@@ -33,13 +29,13 @@ class SourceEnded(Exception):
         self.end = end
 
 
-def end_after(error: Exception, address: Address) -> End:
+def end_after(error: Exception, address: Address | None) -> End:
     """What an error of the reader means; its own text may hold the address and is not used."""
     import av
 
     match error:
         case av.HTTPUnauthorizedError():
-            return End(REFUSED if address.login else ASKED, refused=True)
+            return End(REFUSED if address and address.login else ASKED, refused=True)
         case av.HTTPForbiddenError():
             return End("the camera does not allow this user to see this stream", refused=True)
         case av.HTTPTooManyRequestsError():
@@ -55,7 +51,7 @@ def end_after(error: Exception, address: Address) -> End:
         case av.ExitError():
             return End("nothing arrives")
         case OSError(strerror="Input/output error"):
-            name = " or its name is not known" if address.scheme == "rtsp" else ""
+            name = " or its name is not known" if address and address.scheme == "rtsp" else ""
             return End(f"nothing arrives{name}")
         case OSError(strerror=str(words)) | av.FFmpegError(strerror=str(words)):
             return End(words.lower())

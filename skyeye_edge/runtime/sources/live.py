@@ -17,7 +17,7 @@ from skyeye_edge.runtime.sources.decoding import DAMAGED
 from skyeye_edge.runtime.sources.live_child import POLITE, Message, ReaderProcess
 from skyeye_edge.runtime.sources.mailbox import Mailbox
 from skyeye_edge.runtime.sources.messages import Request
-from skyeye_edge.runtime.sources.registry import Patience, live_target
+from skyeye_edge.runtime.sources.registry import Notes, Patience, live_target
 from skyeye_edge.runtime.sources.source import Item
 from skyeye_edge.runtime.sources.timing import Moment, check_every
 
@@ -83,6 +83,7 @@ class LiveSource:
         self._warned = False  # of damage
         self._last: Moment | None = None  # frame that the reader has told of
         self._heard = 0.0  # when the last frame was, or the opening began; monotonic seconds
+        self._notes: Notes = {}  # of the reader, for the one after it
         self._failure: InputError | None = None  # why there is no sense in trying again
 
     def items(self, every: float) -> Iterator[Item]:
@@ -141,7 +142,9 @@ class LiveSource:
             with ReaderProcess() as reader:
                 if self._stopping.wait(min(wait, WARM_UP)):
                     return End("stopped")
-                reader.begin(Request(self._target, every, self._last, self._keep_damaged))
+                reader.begin(
+                    Request(self._target, every, self._last, self._keep_damaged, self._notes)
+                )
                 self._pass_wishes_to(reader)
                 try:
                     return self._follow(reader)
@@ -183,6 +186,7 @@ class LiveSource:
             self._last = Moment(*values["last"])
         if self._last != known and not (self._state == "STALLED" and values["last_words"]):
             self._change("LIVE", "frames arrive")
+        self._notes = values.get("notes", self._notes)
         if values["marked"] and not self._warned:
             self._warned = True
             log.warning(DAMAGED, self.name, ", or because two senders use one port")

@@ -9,14 +9,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from skyeye_edge.core.address import parse_address
-from skyeye_edge.runtime.sources.causes import NO_VIDEO, RTP, End, SourceEnded, end_after
-from skyeye_edge.runtime.sources.datagrams import receive, speaks_rtp
+from skyeye_edge.runtime.sources.causes import End, SourceEnded, end_after
 from skyeye_edge.runtime.sources.demuxing import follow
 from skyeye_edge.runtime.sources.messages import ParentGone, Request, write_message
 from skyeye_edge.runtime.sources.readers import open_reader
 from skyeye_edge.runtime.sources.session import Session
-
-SNIFF = 0.5  # seconds to wait for a datagram that tells what the sender speaks
 
 
 def run(request: Request, wishes: int, output: int) -> None:
@@ -36,14 +33,12 @@ def run(request: Request, wishes: int, output: int) -> None:
 def _end(request: Request, session: Session) -> End:
     """Read it; how that ended."""
     try:
-        with open_reader(request.target) as opened:
+        with open_reader(request.target, session.notes) as opened:
             return End(follow(opened, session))
     except ParentGone:
         raise
     except SourceEnded as error:
-        end = error.end
+        return error.end
     except Exception as error:  # the end of the process; the text of an error may hold the address
-        end = end_after(error, parse_address(request.target.text))
-    if end.cause == NO_VIDEO and speaks_rtp(receive(parse_address(request.target.text), SNIFF)):
-        return End(RTP)
-    return end
+        text = request.target.text
+        return end_after(error, parse_address(text) if "://" in text else None)

@@ -11,10 +11,10 @@ import json
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from skyeye_edge.runtime.sources.registry import Target
+from skyeye_edge.runtime.sources.registry import Notes, Target
 from skyeye_edge.runtime.sources.timing import Moment
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Request:
     every: float  # seconds between frames, 0 for all
     last: Moment | None = None  # last frame of an earlier opening
     keep_damaged: bool = False  # pictures that the decoder marks are wanted too
+    notes: Notes = field(default_factory=dict)  # of earlier openings
 
 
 def parse_request(values: Mapping[str, Any]) -> Request:
@@ -46,6 +47,7 @@ def parse_request(values: Mapping[str, Any]) -> Request:
         values["every"],
         None if last is None else Moment(**last),
         values["keep_damaged"],
+        values["notes"],
     )
 
 

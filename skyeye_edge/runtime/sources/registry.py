@@ -5,14 +5,20 @@ A new kind is a row here and, if FFmpeg can't read it by itself, a file in `read
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from skyeye_edge.core.address import Address, parse_address, without_secrets
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.runtime.sources.ffmpeg_options import check_options
 
 TIMEOUT_US = "2500000"  # FFmpeg's own; RTSP raises after twice that
+
+
+Notes = dict[str, Any]  # what a reader leaves to those after it, as JSON; by the name of its kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +46,23 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "udp": Kind(
         "udp://@:5600",
-        # rw_timeout and stimeout are ignored. Not nobuffer: it throws away what was read while
-        # opening, and with it often the only key frame for seconds; the newest frame wins anyway.
-        {
-            "timeout": TIMEOUT_US,
-            "overrun_nonfatal": "1",
-            "analyzeduration": "1500000",
-            # MPEG-TS is known after some packets. Without a limit, something else is searched for
-            # a megabyte: longer than we wait, and then nobody could say what is wrong.
-            "formatprobesize": "65536",
-        },
+        # Not nobuffer: it throws away what was read while opening, and with it often the only key
+        # frame for seconds; the newest frame wins anyway.
+        {"timeout": TIMEOUT_US, "analyzeduration": "1500000"},
+        own=frozenset({"interface", "timeout"}),
         format="mpegts",
-        protocols=("udp",),
         needs_port=True,
+    ),
+    "rtp": Kind(
+        "rtp://@:5600",
+        {"timeout": TIMEOUT_US, "max_delay": "100000"},
+        own=frozenset({"interface", "timeout", "codec", "max_delay"}),
+        needs_port=True,
+    ),
+    "sdp": Kind(
+        "camera.sdp",
+        {"timeout": TIMEOUT_US, "max_delay": "100000"},
+        own=frozenset({"interface", "timeout", "max_delay"}),
     ),
     "rtsp": Kind(
         "rtsp://host:8554/path",
@@ -83,6 +93,12 @@ class Target:
         return KINDS[self.kind].patience
 
 
+def is_live(what: str | os.PathLike[str]) -> bool:
+    """Whether something is a live source, and no file, folder or image."""
+    text = os.fspath(what)
+    return (isinstance(what, str) and "://" in text) or text.lower().endswith(".sdp")
+
+
 def live_target(what: str, options: Mapping[str, str] | None = None) -> Target:
     """What `what` means, if it is something that can be watched.
 
@@ -94,6 +110,8 @@ def live_target(what: str, options: Mapping[str, str] | None = None) -> Target:
         InputError: unknown scheme, no host, no port where one is needed, or unclear; an option that
             does not exist.
     """
+    if "://" not in what:
+        return _without_address(what, options or {})
     address = live_address(what)
     kind = KINDS[address.scheme]
     if options:
@@ -101,6 +119,12 @@ def live_target(what: str, options: Mapping[str, str] | None = None) -> Target:
     return Target(
         address.scheme, address.for_ffmpeg, address.shown, {**kind.options, **(options or {})}
     )
+
+
+def _without_address(what: str, options: Mapping[str, str]) -> Target:
+    kind = KINDS["sdp"]
+    check_options(options, kind.own, kind.format, kind.protocols)
+    return Target("sdp", what, Path(what).name, {**kind.options, **options})
 
 
 def live_address(url: str) -> Address:
@@ -111,7 +135,7 @@ def live_address(url: str) -> Address:
     """
     scheme = url.partition("://")[0].strip().lower()
     if scheme not in KINDS:
-        known = ", ".join(f"{name}://" for name in KINDS)
+        known = ", ".join(f"{name}://" for name, kind in KINDS.items() if "://" in kind.example)
         raise InputError(f"{without_secrets(url)}: cannot be watched; known are {known}")
     address = parse_address(url)
     kind = KINDS[address.scheme]

@@ -5,6 +5,7 @@ This is the one place for live time, counts and choice; how pictures come is the
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import select
@@ -17,6 +18,7 @@ from skyeye_edge.core.frame import Counts
 from skyeye_edge.runtime.sources.decoding import Picture
 from skyeye_edge.runtime.sources.messages import Request
 from skyeye_edge.runtime.sources.pixels import Converter
+from skyeye_edge.runtime.sources.registry import Notes
 from skyeye_edge.runtime.sources.timing import Lag, MediaClock, Moment, Sampler
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ class Session:
         self.anew = -math.inf  # when the sender began anew, if no key frame has come since
         self.marked = False  # some picture was, since the last message
         self.converter = Converter()
+        self._noted = json.dumps(self.request.notes)  # what the parent knows of them
+        self.notes: Notes = json.loads(self._noted)
         self.arrived = self.clock()
         self.resumed = -math.inf  # when frames came again after a silence
 
@@ -162,8 +166,16 @@ class Session:
         self.live = self.media.opened
         last = None if self.media.last is None else astuple(self.media.last)
         figures = [counts.received, counts.skipped, counts.dropped]
-        facts = {"last": last, "last_words": last_words, "counts": figures, "marked": self.marked}
+        facts: dict[str, Any] = {
+            "last": last,
+            "last_words": last_words,
+            "counts": figures,
+            "marked": self.marked,
+        }
         self.marked = False
+        if (noted := json.dumps(self.notes)) != self._noted:
+            self._noted = noted
+            facts["notes"] = self.notes
         self.send(values | facts, rgb)
 
     def _listen(self) -> None:

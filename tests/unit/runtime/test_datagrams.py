@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from skyeye_edge.core.address import parse_address
-from skyeye_edge.runtime.sources.datagrams import receive, speaks_rtp
+from skyeye_edge.runtime.sources.causes import SourceEnded
+from skyeye_edge.runtime.sources.datagrams import Datagrams, speaks_mpegts, speaks_rtp
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,65 @@ def test_rtp_is_told_by_its_first_byte(datagram: bytes, rtp: bool) -> None:
     assert speaks_rtp(datagram) == rtp
 
 
-def test_where_nothing_comes_there_is_nothing_to_tell() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def test_a_transport_stream_is_told_by_its_packets() -> None:
+    packet = b"\x47" + bytes(187)
 
-        nothing = receive(parse_address(f"udp://127.0.0.1:{port}"), 0.01)
+    assert [speaks_mpegts(each) for each in (7 * packet, packet + b"\x47", b"", packet[1:])] == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
-    assert nothing == b""
+
+def test_where_nothing_comes_there_is_nothing_to_take() -> None:
+    with Datagrams("127.0.0.1", 0) as datagrams:
+        assert datagrams.take(0.01) is None
+
+
+def test_what_arrives_waits_up_to_a_limit_and_then_the_oldest_is_lost() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+        Datagrams("127.0.0.1", 0, most=250) as datagrams,
+    ):
+        for letter in b"abcd":
+            sender.sendto(bytes([letter]) * 100, datagrams.place)
+        datagrams.wait_for(2, lost=2)
+
+        taken = [datagrams.take(60.0), datagrams.take(60.0)]
+
+    assert taken == [b"c" * 100, b"d" * 100]
+
+
+@pytest.mark.parametrize(
+    ("host", "interface", "cause"),
+    [
+        pytest.param("127.0.0.1", "", "another program has port", id="port"),
+        pytest.param("192.0.2.1", "", "no address of this machine", id="address"),
+        pytest.param("127.0.0.1", "nothing0", "no network interface nothing0", id="interface"),
+        pytest.param("239.1.2.3", "nothing0", "no network interface nothing0", id="group"),
+    ],
+)
+def test_why_it_cannot_be_listened_is_said(host: str, interface: str, cause: str) -> None:
+    with Datagrams("127.0.0.1", 0) as taken, pytest.raises(SourceEnded) as caught:
+        Datagrams(host, taken.place[1], interface)
+
+    assert cause in caught.value.end.cause
+
+
+@pytest.mark.parametrize("interface", ["lo", "127.0.0.1"])
+def test_a_group_is_heard_through_the_interface_that_is_named(interface: str) -> None:
+    with Datagrams("239.255.77.77", 0, interface) as datagrams:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            own = socket.inet_aton("127.0.0.1")
+            sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, own)
+            sender.sendto(b"hello", datagrams.place)
+
+        assert datagrams.take(60.0) == b"hello"
+
+
+def test_several_may_listen_to_a_group() -> None:
+    group = "239.255.77.77"
+
+    with Datagrams(group, 0, "lo") as one, Datagrams(group, one.place[1], "lo") as other:
+        assert one.place == other.place

@@ -5,10 +5,21 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from skyeye_edge.runtime.sources.demuxing import Opened
-from skyeye_edge.runtime.sources.readers import ffmpeg
-from skyeye_edge.runtime.sources.registry import Target
+from skyeye_edge.runtime.sources.readers import ffmpeg, rtp, udp
+from skyeye_edge.runtime.sources.registry import Notes, Target
 
 
-def open_reader(target: Target) -> AbstractContextManager[Opened]:
-    """Opens a target, with the reader of its kind."""
-    return ffmpeg.opened(target)
+def open_reader(target: Target, notes: Notes) -> AbstractContextManager[Opened]:
+    """Opens a target, with the reader of its kind.
+
+    Args:
+        target: what is wanted.
+        notes: of earlier openings; a reader may change them.
+    """
+    match target.kind:
+        case "udp":
+            return udp.opened(target)
+        case "rtp" | "sdp":
+            return rtp.opened(target, notes)
+        case _:
+            return ffmpeg.opened(target)

@@ -8,142 +8,22 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from skyeye_edge.core.frame import Counts, Frame, SourceChange
-from skyeye_edge.runtime.sources.live import LiveSource
-
-HERE = Path(__file__).resolve().parent
-LIMIT = 300.0  # seconds after which something hangs: no machine is so busy
-Sender = subprocess.Popen[bytes]
-
-
-@pytest.fixture
-def port() -> int:
-    """A port that nobody uses."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
-@pytest.fixture
-def started() -> Iterator[Callable[..., Sender]]:
-    """A function that starts a program and waits for its first line; all are killed at the end."""
-    with ExitStack() as stack:
-
-        def start(*command: str | Path) -> Sender:
-            program = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE)
-            stack.callback(program.wait)
-            stack.callback(program.kill)
-            assert program.stdout is not None
-            assert program.stdout.readline(), "it ended before it began"
-            return program
-
-        yield start
-
-
-@pytest.fixture
-def udp_sender(started: Callable[..., Sender], port: int) -> Callable[[], Sender]:
-    """A function that starts a camera sending to `port`."""
-    return lambda: started(sys.executable, HERE / "udp_sender.py", f"udp://127.0.0.1:{port}")
-
-
-@pytest.fixture
-def rtsp_server(started: Callable[..., Sender], port: int) -> Callable[..., Sender]:
-    """A function that starts an RTSP camera on `port`, with the system's Python."""
-    return lambda *login: started("/usr/bin/python3", HERE / "rtsp_server.py", str(port), *login)
-
-
-def has_in_order(all_states: Iterable[str], wanted: Iterable[str]) -> bool:
-    rest = iter(all_states)
-    return all(state in rest for state in wanted)
-
-
-class Watcher:
-    """Reads a source in a thread, as a stream does, and keeps what it gave without the pixels."""
-
-    def __init__(self, url: str, every: float) -> None:
-        self.source = LiveSource(url)
-        self.items: list[Frame | SourceChange] = []
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._watch, args=(every,), daemon=True)
-        self._thread.start()
-
-    def _watch(self, every: float) -> None:
-        for item in self.source.items(every):
-            with self._changed:
-                self.items.append(item)
-                self._changed.notify_all()
-
-    def wait(self, condition: Callable[[], bool]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(condition, LIMIT), self.states
-
-    def wait_for_states(self, *states: str) -> None:
-        """Until these have come in this order; a busy machine may see others between them."""
-        self.wait(lambda: has_in_order(self.states, states))
-
-    def wait_for_frames(self, number: int) -> None:
-        known = len(self.frames)
-        self.wait(lambda: len(self.frames) >= known + number)
-
-    @property
-    def states(self) -> list[str]:
-        return [item.state for item in self.items if isinstance(item, SourceChange)]
-
-    @property
-    def frames(self) -> list[Frame]:
-        return [item for item in self.items if isinstance(item, Frame)]
-
-    def stop(self) -> None:
-        """Until it has ended."""
-        self.source.stop()
-        self._thread.join(LIMIT)
-        self.source.close()
-        assert self.states[-1] == "ENDED"
-
-
-@pytest.fixture
-def watched() -> Iterator[Callable[..., Watcher]]:
-    """A function that watches an address; everything is closed at the end."""
-    with ExitStack() as stack:
-
-        def watch(url: str, every: float = 0.0) -> Watcher:
-            watcher = Watcher(url, every)
-            stack.callback(watcher.source.close)
-            return watcher
-
-        yield watch
-
-
-def readers() -> list[int]:
-    """Processes that this one started to read live sources and that still run."""
-    lists = Path("/proc/self/task").glob("*/children")  # of the thread that started them
-    own = [pid for children in lists for pid in children.read_text().split()]
-    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in own}
-    return [int(pid) for pid, command in commands.items() if b"live_reader" in command]
-
-
-def check_counts(watcher: Watcher) -> None:
-    """Every frame was answered, skipped or dropped; none was counted twice."""
-    counts = Counts()
-    for item in watcher.items:
-        counts += item.before
-    frames = watcher.frames
-    assert counts.received == counts.skipped + sum(counts.dropped.values())
-    received = counts.received + len(frames)
-    indices = [frame.index for frame in frames]
-    assert indices == sorted(set(indices))
-    assert received >= indices[-1] + 1
-    times = [frame.time for frame in frames]
-    assert times == sorted(times)
+from skyeye_edge.core.frame import SourceChange
+from tests.integration.live.watching import (
+    HERE,
+    LIMIT,
+    Sender,
+    Watcher,
+    check_counts,
+    has_in_order,
+    readers,
+)
 
 
 def test_a_sender_that_dies_and_comes_back_is_found_again(
@@ -270,7 +150,7 @@ def test_a_sender_of_rtp_is_named(
 
     watcher.stop()
     changes = [item for item in watcher.items if isinstance(item, SourceChange)]
-    assert "the sender speaks RTP" in changes[1].cause
+    assert "the sender speaks RTP with H.264" in changes[1].cause
     assert watcher.frames == []
 
 
