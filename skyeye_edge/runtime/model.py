@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,12 +57,9 @@ from skyeye_edge.core.tasks import (
     Task,
     TaskOf,
     as_tasks,
-    check_tasks,
     task_entry,
-    with_min_score,
 )
 from skyeye_edge.runtime.engine import Engine
-from skyeye_edge.runtime.gate import DEFAULT_HEARTBEAT
 from skyeye_edge.runtime.language import LanguageModel
 from skyeye_edge.runtime.libllama import ContextOptions, Threads, can_use_gpu
 from skyeye_edge.runtime.machine import cores
@@ -71,13 +68,13 @@ from skyeye_edge.runtime.threads import free_cores
 from skyeye_edge.runtime.vision.onnx import OnnxVision, has_cuda
 
 if TYPE_CHECKING:
-    from skyeye_edge.runtime.alerts import Alert
+    from typing_extensions import Unpack  # of Python 3.11; checkers bring it, nothing else needs it
+
     from skyeye_edge.runtime.chat import Chat
-    from skyeye_edge.runtime.sinks import SinkLike
     from skyeye_edge.runtime.sources.source import Source
     from skyeye_edge.runtime.stream import Stream
     from skyeye_edge.runtime.streams import Streams
-    from skyeye_edge.runtime.watching import Watching
+    from skyeye_edge.runtime.watching import StreamOptions, Watching
 
 log = logging.getLogger(__name__)
 
@@ -389,25 +386,16 @@ class Model:
         source: str | Path | Source,
         tasks: Sequence[Task] = (),
         *,
-        every: float = 1.0,
-        clip: int = 1,
-        min_score: float | None = None,
-        keep_damaged: bool = False,
-        gate: bool | None = None,
-        heartbeat: float = DEFAULT_HEARTBEAT,
-        max_age: float | None = None,
-        max_latency: float | None = None,
         priority: float = 1.0,
-        alerts: Sequence[Alert] = (),
-        sinks: Sequence[SinkLike] = (),
-        source_options: Mapping[str, str] | None = None,
+        **options: Unpack[StreamOptions],
     ) -> Stream:
         """Events of a source, to be used as a context manager and iterated over.
 
         Args:
             source: a video, an image, a folder of images, an address (udp://, rtsp://), or `Push`.
             tasks: what is asked about each frame.
-            every: seconds between answers; 0 is every frame.
+            priority: of the turns of this stream; at 2 it gets twice as many as others at 1.
+            every: seconds between answers, 1.0; 0 is every frame.
             clip: so many frames are asked about as one.
             min_score: as for `load`, of the tasks that state none themselves.
             keep_damaged: pictures of a video of which data are missing or wrong are asked about
@@ -419,7 +407,6 @@ class Model:
             max_age: seconds; a frame that is older when its turn comes is dropped as `stale`.
             max_latency: seconds from a frame to its answer. While answers take longer, words, then
                 tasks, then frames are left out; the events say which.
-            priority: of the turns of this stream; at 2 it gets twice as many as others at 1.
             alerts: what is watched for; each says when it begins and ends. Their tasks are asked
                 behind `tasks`, and none of them twice.
             sinks: where events go besides: paths and addresses as for `open_sink`, functions of
@@ -433,20 +420,7 @@ class Model:
                 for, or no such source.
             MediaError: the source holds no picture.
         """
-        watching = self._watching(
-            tasks,
-            every,
-            clip,
-            min_score,
-            keep_damaged,
-            gate,
-            heartbeat,
-            max_age,
-            max_latency,
-            alerts,
-            sinks,
-            source_options,
-        )
+        watching = self._watching(tasks, options)
         with watching.closing_if_refused():
             return watching.open(source, priority)
 
@@ -455,18 +429,8 @@ class Model:
         sources: Sequence[str | Path | Source],
         tasks: Sequence[Task] = (),
         *,
-        every: float = 1.0,
-        clip: int = 1,
-        min_score: float | None = None,
-        keep_damaged: bool = False,
-        gate: bool | None = None,
-        heartbeat: float = DEFAULT_HEARTBEAT,
-        max_age: float | None = None,
-        max_latency: float | None = None,
         priorities: Sequence[float] | None = None,
-        alerts: Sequence[Alert] = (),
-        sinks: Sequence[SinkLike] = (),
-        source_options: Mapping[str, str] | None = None,
+        **options: Unpack[StreamOptions],
     ) -> Streams:
         """Events of several sources as they come; each says in `source` whose it is.
 
@@ -476,8 +440,7 @@ class Model:
         Args:
             sources: as for `stream`; they may be of different kinds, and none at first.
             priorities: one per source, see `stream`; None: 1 for all.
-            tasks, every, clip, min_score, keep_damaged, gate, heartbeat, max_age, max_latency,
-                alerts, sinks, source_options: as for `stream`.
+            tasks, options: as for `stream`.
 
         Raises:
             InputError: as for `stream`, or not as many priorities as sources.
@@ -485,20 +448,7 @@ class Model:
         """
         from skyeye_edge.runtime.streams import Streams
 
-        watching = self._watching(
-            tasks,
-            every,
-            clip,
-            min_score,
-            keep_damaged,
-            gate,
-            heartbeat,
-            max_age,
-            max_latency,
-            alerts,
-            sinks,
-            source_options,
-        )
+        watching = self._watching(tasks, options)
         with watching.closing_if_refused():
             opened = as_tuple(sources, "sources", '["udp://:5600", "rtsp://host/path"]')
             shares = [1.0] * len(opened) if priorities is None else list(priorities)
@@ -508,49 +458,16 @@ class Model:
                 )
             return Streams(watching, list(zip(opened, shares, strict=True)))
 
-    def _watching(
-        self,
-        tasks: Sequence[Task],
-        every: float,
-        clip: int,
-        min_score: float | None,
-        keep_damaged: bool,
-        gate: bool | None,
-        heartbeat: float,
-        max_age: float | None,
-        max_latency: float | None,
-        alerts: Sequence[Alert],
-        sinks: Sequence[SinkLike],
-        source_options: Mapping[str, str] | None,
-    ) -> Watching:
-        from skyeye_edge.runtime.alerts import add_alert_tasks, as_alerts
-        from skyeye_edge.runtime.sinks import open_sinks
-        from skyeye_edge.runtime.sinks.fan import Fan
-        from skyeye_edge.runtime.watching import Watching
+    def _watching(self, tasks: Sequence[Task], options: StreamOptions) -> Watching:
+        from skyeye_edge.runtime.watching import build_watching
 
         self._engine.check_open()
-        check_min_score(min_score)
-        asked = tuple(with_min_score(task, min_score) for task in as_tasks(tasks))
-        watched = as_alerts(alerts)
-        check_tasks(add_alert_tasks(asked, watched), clip)
-        self.spec.check_frames(clip)
-        return Watching(
-            self.submit,
-            self.description,
-            "skip" not in self.without,
-            asked,
-            every,
-            clip,
-            min_score,
-            keep_damaged,
-            gate,
-            heartbeat,
-            max_age,
-            max_latency,
-            watched,
-            Fan(open_sinks(sinks)),
-            dict(source_options or {}),
+        watching = build_watching(
+            self.submit, self.description, "skip" not in self.without, tasks, options
         )
+        with watching.closing_if_refused():
+            self.spec.check_frames(watching.clip)
+        return watching
 
     @property
     def without(self) -> frozenset[FastPath]:

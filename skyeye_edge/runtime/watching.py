@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any, TypedDict
 
 from skyeye_edge.core.arguments import check_flag, check_number
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.core.tasks import Task, check_tasks
-from skyeye_edge.runtime.alerts import Alert, add_alert_tasks
+from skyeye_edge.core.scores import check_min_score
+from skyeye_edge.core.tasks import Task, as_tasks, check_tasks
+from skyeye_edge.runtime.alerts import Alert, add_alert_tasks, as_alerts
 from skyeye_edge.runtime.budget import check_max_latency
-from skyeye_edge.runtime.gate import Gate, check_heartbeat
+from skyeye_edge.runtime.gate import DEFAULT_HEARTBEAT, Gate, check_heartbeat
 from skyeye_edge.runtime.question import Answer
+from skyeye_edge.runtime.sinks import SinkLike, open_sinks
 from skyeye_edge.runtime.sinks.fan import Fan
 from skyeye_edge.runtime.sources import open_source
 from skyeye_edge.runtime.sources.live import LiveSource
@@ -26,14 +29,9 @@ from skyeye_edge.runtime.sources.timing import check_every
 from skyeye_edge.runtime.stream import AHEAD, Stream
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Watching:
-    """What is asked, and of which frames; see `Model.stream`."""
+class StreamOptions(TypedDict, total=False):
+    """What may be said about streams, to `Model.stream` and `Model.streams` alike."""
 
-    submit: Callable[..., Future[Answer]]
-    description: Mapping[str, str]  # of the model
-    skip: bool  # pictures of files that nobody needs
-    tasks: tuple[Task, ...]
     every: float
     clip: int
     min_score: float | None
@@ -42,9 +40,30 @@ class Watching:
     heartbeat: float
     max_age: float | None
     max_latency: float | None
-    alerts: tuple[Alert, ...]
-    sinks: Fan
+    alerts: Sequence[Alert]
+    sinks: Sequence[SinkLike]
     source_options: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watching:
+    """What is asked, and of which frames; see `Model.stream`, and `build_watching`."""
+
+    submit: Callable[..., Future[Answer]]
+    description: Mapping[str, str]  # of the model
+    skip: bool  # pictures of files that nobody needs
+    tasks: tuple[Task, ...]
+    every: float = 1.0
+    clip: int = 1
+    min_score: float | None = None
+    keep_damaged: bool = False
+    gate: bool | None = None
+    heartbeat: float = DEFAULT_HEARTBEAT
+    max_age: float | None = None
+    max_latency: float | None = None
+    alerts: tuple[Alert, ...] = ()
+    sinks: Fan = field(default_factory=Fan)
+    source_options: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         with self.closing_if_refused():
@@ -53,6 +72,7 @@ class Watching:
     def _check(self) -> None:
         check_tasks(add_alert_tasks(self.tasks, self.alerts), self.clip)
         check_every(self.every)
+        check_min_score(self.min_score)
         check_flag(self.keep_damaged, "keep_damaged")
         if self.gate is not None:
             check_flag(self.gate, "gate")
@@ -109,6 +129,28 @@ class Watching:
             eager=not goes_on,
             changed=changed,
         )
+
+
+def build_watching(
+    submit: Callable[..., Future[Answer]],
+    description: Mapping[str, str],
+    skip: bool,
+    tasks: Sequence[Task],
+    options: StreamOptions,
+) -> Watching:
+    """What `Model.stream` was told.
+
+    Raises:
+        InputError: no task, one that cannot be asked, or a value that cannot be.
+        TypeError: no such option.
+    """
+    values: dict[str, Any] = dict(options)
+    for name in values.keys() - StreamOptions.__annotations__.keys():
+        known = ", ".join(StreamOptions.__annotations__)
+        raise TypeError(f"a stream has no option {name!r}; there are {known}")
+    values["alerts"] = as_alerts(values.get("alerts", ()))
+    values["sinks"] = Fan(open_sinks(values.get("sinks", ())))
+    return Watching(submit, description, skip, as_tasks(tasks), **values)
 
 
 def check_priority(priority: float) -> None:

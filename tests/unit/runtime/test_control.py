@@ -21,7 +21,6 @@ from skyeye_edge.runtime.alerts import Alert
 from skyeye_edge.runtime.control import COMMANDS, Control
 from skyeye_edge.runtime.control_socket import LONGEST_LINE, ControlSocket, send_command
 from skyeye_edge.runtime.question import Answer, Question
-from skyeye_edge.runtime.sinks.fan import Fan
 from skyeye_edge.runtime.sources.push import Push
 from skyeye_edge.runtime.streams import Streams
 from skyeye_edge.runtime.watching import Watching
@@ -42,11 +41,7 @@ def cameras() -> list[Push]:
 
 @pytest.fixture
 def streams(cameras: list[Push]) -> Iterator[Streams]:
-    watching = Watching(
-        submit, {}, skip=True, tasks=(Caption(),), every=0.0, clip=1, min_score=None,
-        keep_damaged=False, gate=None, heartbeat=5.0, max_age=None, max_latency=None, alerts=(),
-        sinks=Fan(), source_options={},
-    )  # fmt: skip
+    watching = Watching(submit, {}, skip=True, tasks=(Caption(),), every=0.0)
     with Streams(watching, [(camera, 1.0) for camera in cameras]) as made:
         yield made
 
