@@ -91,7 +91,8 @@ def no_java() -> str:
 
 
 def no_mosquitto() -> str:
-    if shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists():
+    broker = shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()
+    if broker and shutil.which("mosquitto_sub"):
         return ""
     return "no MQTT broker: build_tools/test_packages.sh installs mosquitto"
 

@@ -79,8 +79,11 @@ class UnixSocketSink:
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with writing(path):
-                self._server.bind(os.fspath(path))
+                hidden = path.with_name(f".{os.getpid()}")  # until it can be connected to
+                hidden.unlink(missing_ok=True)
+                self._server.bind(os.fspath(hidden))
                 self._server.listen(self._settings.readers)
+                hidden.replace(path)
         except BaseException:
             self._server.close()
             raise
