@@ -29,7 +29,7 @@ YES_NO = ("yes", "no")
 # Scores at which an alert begins and ends. A calibrated score is the probability that the box is
 # *right*, which for things that are there is far lower than that they are there (docs/alerts.md).
 LEVELS: Mapping[By, tuple[float, float]] = MappingProxyType(
-    {"yes_no": (0.7, 0.3), "ground": (0.2, 0.1)}
+    {"yes_no": (0.7, 0.3), "ground": (0.1, 0.05)}
 )
 _SHARE = re.compile(r"(\d+) of (\d+)")  # "3 of 5"
 _NUMBERS = {"begin_at": float, "end_at": float, "cooldown": float, "needed": int, "of": int}

@@ -116,6 +116,12 @@ def test_results_of_a_run_become_tables_and_plots(repo: Path, tmp_path: Path) ->
     assert (tmp_path / "images" / "reliability.svg").is_file()
 
 
+def test_alerts_of_visits_are_counted(repo: Path) -> None:
+    figures = run(repo, "alerts", "--quick")
+
+    assert {sum(outcomes.values()) for outcomes in figures["visits"].values()} == {2}
+
+
 def test_the_gate_sees_what_appears_while_it_saves_encodings(repo: Path) -> None:
     figures = run(repo, "gating", "--quick")
 

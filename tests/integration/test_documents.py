@@ -38,6 +38,7 @@ ELSEWHERE = {
     "ffmpeg": "a sender for people; test_cli.py has its own",
     "skyeye-edge watch": "test_cli.py, against a sender on this machine",
     "python examples/": "test_examples.py",
+    "python benchmarks/alerts.py": "test_benchmarks_engine.py runs the quick form",
     "python benchmarks/run_all.py": "test_benchmarks_engine.py runs the quick forms",
     "python benchmarks/tables.py": "test_benchmarks_engine.py, over those results",
     "python benchmarks/ablations.py": "by hand: forty minutes; figures in docs/ablations.md",
