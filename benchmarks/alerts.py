@@ -110,7 +110,8 @@ def measure(model: sky.Model, data: Path, visits: int) -> dict[str, Any]:
         for way in WAYS
         if (data / "clips" / f"{name}.mp4").is_file()
     }
-    return {"visits": found, "clips": clips, "each": visits}
+    right = sum(outcomes["right"] for outcomes in found.values())
+    return {"ratio": right / (visits * len(found)), "visits": found, "clips": clips, "each": visits}
 
 
 def drawn(kind: str) -> tuple[list[Rgb], list[Rgb]]:

@@ -39,6 +39,13 @@ def event_line(event: Event) -> str:
             )
 
 
+def says_it_again(event: Event) -> bool:
+    """Whether an event tells people nothing that the answer before it has not told."""
+    from skyeye_edge.core.events import AlertEvent
+
+    return isinstance(event, AlertEvent) and event.phase == "update"
+
+
 def alert_text(event: AlertEvent) -> str:
     """What is seen, where, how surely, and what became of it."""
     words = {"begin": "begins", "update": "goes on", "end": "ends"}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyeye_edge.cli.control import result_text
-from skyeye_edge.cli.lines import event_line
+from skyeye_edge.cli.lines import event_line, says_it_again
 from skyeye_edge.cli.options import (
     Commands,
     add_alert,
@@ -141,7 +141,10 @@ def run(args: argparse.Namespace) -> int:
         voice = Voice(events.stop)
         for event in events:
             name = f"{event.source}: " if running.is_several else ""
-            voice.say(event.to_json() if args.json else f"{name}{event_line(event)}")
+            if args.json:
+                voice.say(event.to_json())
+            elif not says_it_again(event):
+                voice.say(f"{name}{event_line(event)}")
     if ending.heard is not None:
         return leave(ending.heard)
     if voice.broken is not None:

@@ -14,10 +14,18 @@ import pytest
 
 from skyeye_edge.cli.main import main
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.core.events import AlertEvent, AnswerEvent, Event, SummaryEvent, parse_event
+from skyeye_edge.core.events import (
+    AlertEvent,
+    AnswerEvent,
+    ControlEvent,
+    Event,
+    SummaryEvent,
+    parse_event,
+)
 from skyeye_edge.core.frame import Counts, Frame
-from skyeye_edge.core.tasks import Caption, Classify, Ground, Task
+from skyeye_edge.core.tasks import Caption, Classify, Ground, Task, task_values
 from skyeye_edge.runtime.alerts import Alarm, Alert
+from skyeye_edge.runtime.control import Control
 from skyeye_edge.runtime.model import Model
 from skyeye_edge.runtime.sources.push import Push
 from skyeye_edge.training.data.synthetic import render_scene
@@ -209,6 +217,8 @@ def test_alerts_change_while_a_stream_runs(tiny: Model, views: dict[int, Pixels]
 
     assert [turn[:2] for turn in turns(events, "a boat")] == [("begin", "seen"), ("end", "removed")]
     assert (stream.tasks, stream.alerts) == ((Caption(),), (CAR,))
+    asked = [event.tasks for event in events if isinstance(event, ControlEvent)]
+    assert asked == [({"task": "caption"}, task_values(CAR.task))]
 
 
 def test_two_alerts_of_one_name_are_refused_before_anything_is_opened(tiny: Model) -> None:
@@ -239,8 +249,33 @@ def test_the_command_says_when_an_alert_begins_and_ends(
     assert (phases[0], phases[-1]) == ("begin", "end")
 
 
+def test_people_are_told_of_begins_and_ends_only(
+    demo_clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(
+        ["watch", str(demo_clip), "--every", "2", "--alert", "a boat; begin_at=0; end_at=0; 1 of 1"]
+    )
+
+    told = [line for line in capsys.readouterr().out.splitlines() if "ALERT" in line]
+    assert ["begins" in told[0], "the stream has ended" in told[-1], len(told)] == [True, True, 2]
+
+
 def test_an_alert_that_is_none_is_a_wrong_request(capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["watch", "nothing.mp4", "--alert", "smoke; cool=3"])
 
     assert code == 2
     assert "did you mean 'cooldown'" in capsys.readouterr().err
+
+
+def test_an_alert_that_is_forgotten_is_not_asked_about_any_more(
+    tiny: Model, tmp_path: Path
+) -> None:
+    with tiny.streams([Push()], [Caption()]) as streams:
+        (stream,), control = streams.streams, Control(streams, tmp_path)
+        control.obey("alert smoke; 3 of 5")
+        watched = stream.alerts
+        control.obey("forget smoke")
+
+    assert watched == (Alert("smoke", needed=3, of=5),)
+    assert (stream.alerts, stream.tasks) == ((), (Caption(),))
+    assert stream._asking.wanted.tasks == (Caption(),)
