@@ -58,4 +58,5 @@ def _source_line(status: dict[str, Any]) -> str:
 
 def _tasks_line(values: dict[str, Any]) -> str:
     tasks = "; ".join(" ".join(str(said) for said in task.values()) for task in values["tasks"])
-    return f"{values['source']}: asked (version {values['prompt_version']}): {tasks}"
+    alerts = "".join(f"; alert {name}" for name in values["alerts"])
+    return f"{values['source']}: asked (version {values['prompt_version']}): {tasks}{alerts}"
