@@ -77,7 +77,7 @@ def print_facts(bundle: Bundle) -> None:
         "language": variants_text(list(manifest.language_variants), language),
         "memory": f"{mib(need.total)}: vision {mib(need.vision)}, language {mib(need.language)}, "
         f"KV memory {mib(need.kv)}, repacked weights {mib(need.repacked)}, "
-        f"libraries {mib(need.libraries)}",
+        f"libraries {mib(need.libraries)}, one image in the encoder {mib(need.activations)}",
         "sha256": bundle.sha256,
     }
     for name, text in rows.items():

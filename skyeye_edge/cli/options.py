@@ -77,6 +77,14 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "together, guesses from earlier answers, leaving out pictures that nobody needs; none of "
         "them changes an answer; may be repeated",
     )
+    parser.add_argument(
+        "--unchecked",
+        action="append",
+        default=[],
+        choices=("memory", "crash"),
+        help="load although memory looks too small; open a bundle that is new here without trying "
+        "it in a process of its own first",
+    )
 
 
 def open_model(args: argparse.Namespace) -> Model:
@@ -90,6 +98,7 @@ def open_model(args: argparse.Namespace) -> Model:
         min_score=args.min_score,
         remember_mib=args.remember_mib,
         without=args.without,
+        unchecked=args.unchecked,
     )
 
 

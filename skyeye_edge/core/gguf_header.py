@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skyeye_edge.core import limits
 from skyeye_edge.core.errors import BundleError
 
 Scalar = int | float | bool | str
@@ -50,13 +51,16 @@ class _Reader:
         self._place = 0
 
     def header(self) -> GgufHeader:
-        magic, version, _, pairs = self._take("4sIQQ")
+        magic, version, tensors, pairs = self._take("4sIQQ")
         if magic != b"GGUF" or version not in (2, 3):
             raise ValueError(f"begins with {magic!r}, version {version}")
+        limits.check_at_most("tensors", tensors, limits.GGUF_TENSORS)
+        limits.check_at_most("values", pairs, limits.GGUF_VALUES)
         values: dict[str, Scalar] = {}
         tokens: tuple[bytes, ...] = ()
         for _ in range(pairs):
-            key, (kind,) = self._string().decode(), self._take("I")
+            key = self._string(limits.GGUF_KEY_BYTES).decode()
+            (kind,) = self._take("I")
             if kind == _ARRAY:
                 strings = self._array()
                 tokens = strings if key == _TOKENS else tokens
@@ -71,8 +75,9 @@ class _Reader:
         self._place += struct.calcsize("<" + layout)
         return found
 
-    def _string(self) -> bytes:
+    def _string(self, longest: int = limits.GGUF_TEXT_BYTES) -> bytes:
         (length,) = self._take("Q")
+        limits.check_at_most("bytes of a text", length, longest)
         end = self._place + length
         if end > len(self._data):
             raise ValueError("cut off inside a text")
@@ -81,8 +86,9 @@ class _Reader:
         return text
 
     def _array(self) -> tuple[bytes, ...]:
-        """The texts of an array of texts; any other array is passed over."""
+        """The texts of an array of texts; any other array is passed over, one of arrays refused."""
         kind, length = self._take("IQ")
+        limits.check_at_most("entries of an array", length, limits.GGUF_ARRAY)
         if kind == _STRING:
             return tuple(self._string() for _ in range(length))
         self._place += length * struct.calcsize("<" + _SCALARS[kind])
@@ -107,10 +113,26 @@ def check_gguf(path: Path, *, vocabulary: int, width: int) -> None:
     _equal(path, "width", values.get("llama.embedding_length"), width)
     if len(set(tokens)) != len(tokens):  # libllama aborts the process on two equal ones
         raise BundleError(f"{path}: two tokens have the same text; export the bundle again")
+    _check_sizes(path, values)
     for name in ("bos", "eos", "unknown"):
         token = values.get(f"tokenizer.ggml.{name}_token_id", 0)
         if not isinstance(token, int) or not 0 <= token < len(tokens):
             raise BundleError(f"{path}: {name} token {token} is outside the vocabulary")
+
+
+def _check_sizes(path: Path, values: Mapping[str, Scalar]) -> None:
+    """Layers and heads, which libllama multiplies and divides by before it looks at them."""
+    for key, limit in (
+        ("llama.block_count", limits.LAYERS),
+        ("llama.attention.head_count", limits.LAYERS),
+        ("llama.attention.head_count_kv", limits.LAYERS),
+        ("llama.embedding_length", limits.WIDTH),
+        ("llama.feed_forward_length", 16 * limits.WIDTH),
+        ("llama.context_length", 2**31 - 1),
+    ):
+        found = values.get(key)
+        if found is not None and not (isinstance(found, int) and 1 <= found <= limit):
+            raise BundleError(f"{path}: {key} is {found}; 1 to {limit:,} can be")
 
 
 def _equal(path: Path, what: str, found: object, stated: object) -> None:

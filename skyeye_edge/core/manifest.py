@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from skyeye_edge.core import limits
 from skyeye_edge.core.errors import BundleError, InputError
 from skyeye_edge.core.spec import ModelSpec
 
@@ -68,6 +69,7 @@ class Manifest:
             raise InputError(f"files: {missing[0]!r} is a variant, but its hash is not listed")
         if not self.vision_variants or not self.language_variants:
             raise InputError("variants: at least one vision and one language file is needed")
+        _check_sizes(self)
 
     def vision_variant(self, asked: str = "auto", device: str = "cpu") -> str:
         """The vision variant to run.
@@ -165,7 +167,7 @@ class Manifest:
                 provenance=dict(values.get("provenance", {})),
                 one_by_one=tuple(vision.get("one_by_one", _ONE_BY_ONE_UNSTATED)),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(f"{error!r} is missing or wrong") from error
 
 
@@ -176,8 +178,12 @@ def read_manifest(path: Path) -> Manifest:
         BundleError: unreadable, not JSON, newer than this program, or a key is missing or wrong.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest.from_json(values)
+        with path.open("rb") as file:
+            content = file.read(limits.MANIFEST_BYTES + 1)
+        limits.check_at_most("bytes", len(content), limits.MANIFEST_BYTES)
+        text = content.decode()
+        limits.check_at_most("levels of brackets", limits.depth_of(text), limits.MANIFEST_DEPTH)
+        return Manifest.from_json(json.loads(text))
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}; is this folder a bundle?") from error
     except (ValueError, InputError) as error:
@@ -192,6 +198,25 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 def _entry(values: Mapping[str, Any]) -> FileEntry:
     return FileEntry(str(values["sha256"]), int(values["bytes"]))
+
+
+def _check_sizes(manifest: Manifest) -> None:
+    """Refuse what no model is as large as: a library would ask for the memory, or end."""
+    vision = manifest.spec.vision
+    for what, found, limit in (
+        ("files", len(manifest.files), limits.BUNDLE_FILES),
+        ("vision.image_size", vision.image_size, limits.IMAGE_SIZE),
+        ("vision.tokens", vision.tokens, limits.VISUAL_TOKENS),
+        ("vision.width", vision.width, limits.WIDTH),
+        ("language.context", manifest.spec.context, limits.CONTEXT),
+        ("language.vocabulary", manifest.vocabulary, limits.VOCABULARY),
+    ):
+        if found < 1:
+            raise InputError(f"{what}: {found}, at least 1 is needed")
+        try:
+            limits.check_at_most(what, found, limit)
+        except ValueError as error:
+            raise InputError(f"{error}") from error
 
 
 def _check_name(name: str) -> None:

@@ -30,6 +30,7 @@ from skyeye_edge.core.install import pip
 from skyeye_edge.core.memory import (
     LARGE_GGUF,
     REMEMBER_MIB,
+    check_memory,
     remembered_prompts,
     vision_bytes,
     visual_bytes,
@@ -65,6 +66,7 @@ from skyeye_edge.runtime.libllama import ContextOptions, Threads, can_use_gpu
 from skyeye_edge.runtime.machine import cores
 from skyeye_edge.runtime.question import Answer, Question
 from skyeye_edge.runtime.threads import free_cores
+from skyeye_edge.runtime.trial import try_first
 from skyeye_edge.runtime.vision.onnx import OnnxVision, has_cuda
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 FastPath = Literal["overlap", "batch", "drafts", "skip"]
+Check = Literal["memory", "crash"]
 Images = ImageLike | Sequence[ImageLike]  # one image, or the frames of a clip
 _A = TypeVar("_A", bound=TaskResult)
 _B = TypeVar("_B", bound=TaskResult)
@@ -101,6 +104,7 @@ def load(
     min_score: float | None = None,
     remember_mib: int = REMEMBER_MIB,
     without: Collection[FastPath] = (),
+    unchecked: Collection[Check] = (),
 ) -> Model:
     """Open a model.
 
@@ -125,10 +129,14 @@ def load(
             nobody asks about are not decoded, where no other needs them. `strict` switches batch
             and drafts off, and so does a llama.cpp in which they would move a bit
             (docs/performance.md).
+        unchecked: what is not checked before the weights are loaded. "memory": whether they fit;
+            "crash": whether the libraries survive a bundle that this machine has not opened before,
+            which is opened in a process of its own first (docs/safety.md).
 
     Raises:
-        BundleError: the bundle is missing, damaged or newer than this program.
-        BackendError: a variant or device is not there, or a library cannot do what was asked.
+        BundleError: the bundle is missing, damaged or newer than this program, or ends a process.
+        BackendError: a variant or device is not there, it needs more memory than is free, or a
+            library cannot do what was asked.
         MissingExtraError: the runtime's libraries are not installed.
     """
     if threads is not None:
@@ -145,10 +153,25 @@ def load(
         raise InputError(
             f"without {sorted(map(str, unknown))}: fast paths are {', '.join(get_args(FastPath))}"
         )
+    left_out = frozenset(as_tuple(unchecked, "unchecked", '["memory"]'))
+    if other := left_out - set(get_args(Check)):
+        raise InputError(
+            f"unchecked {sorted(map(str, other))}: checks are {', '.join(get_args(Check))}"
+        )
     folder = None if bundle is None else as_path(bundle, "bundle").absolute()
     return Model(
         folder,
-        Options(device, vision, language, threads, strict, min_score, remember_mib, switched_off),
+        Options(
+            device,
+            vision,
+            language,
+            threads,
+            strict,
+            min_score,
+            remember_mib,
+            switched_off,
+            left_out,
+        ),
     )
 
 
@@ -164,6 +187,7 @@ class Options:
     min_score: float | None = None
     remember_mib: int = REMEMBER_MIB
     without: frozenset[FastPath] = frozenset()
+    unchecked: frozenset[Check] = frozenset()
 
 
 class Model:
@@ -183,6 +207,7 @@ class Model:
         self._language_name = self.bundle.manifest.language_variant(
             "F32" if options.strict else options.language
         )
+        _check_before_loading(self.bundle, self._language_name, options)
         self._vision_name, vision = _open_vision(self.bundle, options)
         try:
             language = _open_language(self.bundle, self._language_name, options)
@@ -531,6 +556,17 @@ def _with_options(spec: ModelSpec, options: Options) -> ModelSpec:
     if options.min_score is None:
         return spec
     return replace(spec, scores=replace(spec.scores, min_score=options.min_score))
+
+
+def _check_before_loading(bundle: Bundle, language: str, options: Options) -> None:
+    """What can be known before a native library sees the weights."""
+    on_gpu = options.device != "cpu" and not options.strict and (has_cuda() or can_use_gpu())
+    asked = "fp32" if options.strict else options.vision
+    vision = bundle.manifest.vision_variant(asked, "cuda" if options.device == "cuda" else "cpu")
+    if "memory" not in options.unchecked and not on_gpu:  # weights of a GPU lie in its own memory
+        check_memory(bundle, vision, language, options.remember_mib, exact=options.strict)
+    if "crash" not in options.unchecked:
+        try_first(bundle, vision, language, "cpu" if options.strict else options.device)
 
 
 def _open_vision(bundle: Bundle, options: Options) -> tuple[str, OnnxVision]:

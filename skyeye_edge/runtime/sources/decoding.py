@@ -59,7 +59,8 @@ class Decoder:
         began = time.perf_counter()
         try:
             raws = [raw for raw in decode() if isinstance(raw, av.VideoFrame)]
-        except av.InvalidDataError:  # damage, or before the first key frame
+        # damage, or before the first key frame; or a picture too large (`allowed.set_limits`)
+        except (av.InvalidDataError, av.ArgumentError):
             self._failed += 1
             self._all_failed += 1
             raws = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skyeye_edge.core.frame import Counts
+from skyeye_edge.runtime.sources.allowed import is_too_large, set_limits
 from skyeye_edge.runtime.sources.causes import NO_VIDEO, End, SourceEnded
 from skyeye_edge.runtime.sources.decoding import Decoder
 from skyeye_edge.runtime.sources.session import Session
@@ -41,6 +42,7 @@ def opened_container(container: InputContainer) -> Opened:
     video = container.streams.video[0]
     video.thread_type = "SLICE"  # every frame thread would add one frame of delay
     video.codec_context.thread_count = 1
+    set_limits(video.codec_context)
     return Opened(container.demux(), video.codec_context, video, tuple(container.streams))
 
 
@@ -65,6 +67,9 @@ def _decode(
     packet: av.Packet[Any], opened: Opened, decoder: Decoder, session: Session, drought: Drought
 ) -> None:
     if not session.is_wanted(packet):
+        return
+    if is_too_large(packet):
+        session.counts += Counts(1, 0, {"decode": 1})
         return
     pictures = decoder.pictures(lambda: opened.context.decode(packet))
     for picture in pictures:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skyeye_edge.core import limits
 from skyeye_edge.core.errors import InputError, MediaError, needs
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.runtime.sources.access import access_reader
+from skyeye_edge.runtime.sources.allowed import file_options, is_too_large, set_limits
 from skyeye_edge.runtime.sources.decoding import DAMAGED, Decoder, Picture
 from skyeye_edge.runtime.sources.mailbox import Mailbox
 from skyeye_edge.runtime.sources.pixels import Converter
@@ -22,6 +24,7 @@ from skyeye_edge.runtime.sources.source import Item
 from skyeye_edge.runtime.sources.timing import MediaClock, Moment, Sampler
 
 if TYPE_CHECKING:
+    import av
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -143,7 +146,7 @@ class Pictures:
     def __iter__(self) -> Generator[tuple[Picture, Moment], None, None]:
         """All of them."""
         with self._opened() as (container, stream):
-            for packet in container.demux(stream):  # other streams (sound, KLV) are not read
+            for packet in self._packets(container, stream):
                 for picture in self.decoder.pictures(packet.decode):
                     yield picture, self._tell(picture.raw.pts, stream)
 
@@ -154,10 +157,20 @@ class Pictures:
         """
         with self._opened() as (container, stream):
             skipper = self._skipper(sampler, stream)
-            for packet in container.demux(stream):
+            for packet in self._packets(container, stream):
                 if packet.size:
                     yield from skipper.shown(packet)
             yield from skipper.end()
+
+    def _packets(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[av.Packet[VideoStream]]:
+        """Those of the video."""
+        for packet in container.demux(stream):  # other streams (sound, KLV) are not read
+            if is_too_large(packet):
+                self._failed += 1
+            else:
+                yield packet
 
     def _skipper(self, sampler: Sampler, stream: VideoStream) -> Skipper:
         context = stream.codec_context
@@ -177,6 +190,7 @@ class Pictures:
         with opened(self._path) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
+            set_limits(stream.codec_context)
             try:
                 yield container, stream
             except av.FFmpegError:  # from demux: what follows cannot be found
@@ -216,9 +230,15 @@ def opened(path: Path) -> Iterator[InputContainer]:
     if path.is_dir():
         raise InputError(f"{path}: this is a folder, a video is needed")
     try:
-        container = av.open(f"file:{path}", "r")  # or a name like 12:30.mp4 would be an address
+        # or a name like 12:30.mp4 would be an address
+        container = av.open(f"file:{path}", "r", container_options=file_options())
     except PermissionError as error:
         raise InputError(f"{path}: not readable by this user; check its permissions") from error
+    except av.ArgumentError as error:
+        raise MediaError(
+            f"{path}: no video but a list of what to play, which is not followed; give the video "
+            "itself (or, of a stream, the address: skyeye-edge watch https://.../live.m3u8)"
+        ) from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"{path}: not a video, or its end with the index is missing") from error
     with container:
@@ -242,7 +262,10 @@ def read_facts(path: Path) -> VideoFacts:
     pictures = iter(Pictures(path, facts))
     first = next(pictures, None)
     if first is None:
-        raise MediaError(f"{path}: no frame can be decoded; the video is empty or damaged")
+        raise MediaError(
+            f"{path}: no frame can be decoded; the video is empty or damaged, or its pictures have "
+            f"more than {limits.FRAME_PIXELS:,} pixels"
+        )
     pictures.close()
     picture, _ = first
     return replace(facts, step=float(1 / (untimed or 25))) if picture.raw.time is None else facts

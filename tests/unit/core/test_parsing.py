@@ -500,3 +500,33 @@ def test_what_training_writes_the_runtime_reads(target: Any, bins: int, labels: 
 
     assert back.outcome == result.outcome
     assert format_answer(back, (1, 1), spec) == text
+
+
+scraps = st.lists(
+    st.sampled_from(
+        ["{", "}", "<", ">", "|", "[", "]", ",", "12", "-1", "1e9", "nan", " ", "<p>", "</p>", "é"]
+    )
+    | st.text(max_size=3),
+    max_size=30,
+).map("".join)
+
+
+@given(
+    text=scraps,
+    stopped=st.sampled_from(["end", "length"]),
+    task=st.sampled_from(
+        [Ground("a boat"), Detect("boat"), Describe(boxes=True), Classify(("a",))]
+    ),
+    form=st.sampled_from(["minigptv2", "geochat", "normalised"]),
+)
+def test_whatever_a_model_says_is_read_and_boxes_lie_in_the_picture(
+    text: str, stopped: Stopped, task: Task, form: Any
+) -> None:
+    result = parse_reply(task, said(text, stopped), SIZE, BoxSpec(format=form))
+
+    found = result.boxes if isinstance(result, GroundResult | DetectResult) else ()
+    for box in found:
+        left, top, right, bottom = box.xyxy
+        assert 0 <= left <= right <= SIZE[0]
+        assert 0 <= top <= bottom <= SIZE[1]
+        assert 0 <= box.score <= 1
