@@ -9,16 +9,23 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from skyeye_edge.cli import ask, caption, completion, demo, doctor, ground, main
 from skyeye_edge.cli import bundle as bundle_command
+from skyeye_edge.cli import control as control_command
 from skyeye_edge.cli import data as data_command
 from skyeye_edge.cli import export as export_command
 from skyeye_edge.cli import merge as merge_command
 from skyeye_edge.cli import train as train_command
 from skyeye_edge.cli import watch as watch_command
 from skyeye_edge.cli.main import build_parser
+from skyeye_edge.core.tasks import Caption
+from skyeye_edge.runtime.control import Control
+from skyeye_edge.runtime.control_socket import ControlSocket
+from skyeye_edge.runtime.model import Model
+from skyeye_edge.runtime.sources.push import Push
 from skyeye_edge.training import read_scores
 from skyeye_edge.training.data.synthetic import render_scene
 from skyeye_edge.training.scoring import GROUPS
@@ -66,7 +73,9 @@ def run(command: str) -> int:
 
 def is_quick(command: str) -> bool:
     """Runs in seconds, with nothing but a clip and a photo; the rest has tests of its own."""
-    return command.startswith("skyeye-edge ") and not re.search(r"\bmy[-_]| watch ", command)
+    return command.startswith("skyeye-edge ") and not re.search(
+        r"\bmy[-_]| watch | control ", command
+    )
 
 
 EPILOG = [line.strip() for line in (build_parser().epilog or "").splitlines()]
@@ -138,6 +147,32 @@ def test_the_python_of_a_page_runs_in_its_order_and_prints_answers(
 @pytest.mark.parametrize("command", QUICK)
 def test_a_command_of_the_pages_runs(command: str, at_desk: Path) -> None:
     assert run(command) == 0
+
+
+@pytest.fixture
+def controlled(tiny: Model, at_desk: Path) -> Iterator[None]:
+    """A stream that listens at control.sock and has had a picture."""
+    camera = Push()
+    camera.push(np.zeros((36, 64, 3), np.uint8), time=0.0)
+    with (
+        tiny.streams([camera], [Caption()], every=0) as streams,
+        ControlSocket(Path("control.sock"), Control(streams, at_desk)),
+    ):
+        next(streams)
+        yield
+
+
+@pytest.mark.parametrize(
+    "command",
+    sorted(
+        {
+            *control_command.EXAMPLES,
+            *(line for page in PAGES for line in commands(page) if "-edge control " in line),
+        }
+    ),
+)
+def test_a_command_to_a_stream_that_runs_is_obeyed(command: str, controlled: None) -> None:
+    assert run(re.sub(r"/\S+", "control.sock", command)) == 0
 
 
 @pytest.mark.parametrize(
