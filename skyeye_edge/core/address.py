@@ -52,7 +52,10 @@ class Address:
     def shown(self) -> str:
         """For people: no user, no password, no query, and the path only of plain words."""
         port = "" if self.port is None else f":{self.port}"
-        return f"{self.scheme}://{self.host}{port}{_shown_path(self.rest)}"
+        path = _shown_path(self.rest)
+        if self.scheme.startswith("rtmp") and path.count("/") > 1:
+            path = f"/{path.split('/')[1]}/{HIDDEN}"  # behind the application stands its key
+        return f"{self.scheme}://{self.host}{port}{path}"
 
     @property
     def for_ffmpeg(self) -> str:

@@ -29,6 +29,7 @@ class Opened:
     context: av.VideoCodecContext  # decodes those of the video; a reader may change it on the way
     video: av.VideoStream | None = None  # None: there is nothing but the video
     streams: tuple[av.stream.Stream, ...] = ()  # all of them, where FFmpeg has opened it
+    ending: str = ""  # what it means if there are no more packets; empty: that it was lost
 
     def is_video(self, packet: av.Packet[Any]) -> bool:
         """Whether a packet is one of the video that is watched."""
@@ -46,7 +47,7 @@ def opened_container(container: InputContainer) -> Opened:
     return Opened(container.demux(), video.codec_context, video, tuple(container.streams))
 
 
-def follow(opened: Opened, session: Session) -> str:
+def follow(opened: Opened, session: Session) -> End:
     """Give the pictures to the session until there are no more, or it is stopped; says why."""
     decoder = Decoder()
     drought = Drought()
@@ -55,12 +56,14 @@ def follow(opened: Opened, session: Session) -> str:
         if opened.is_video(packet):
             _decode(packet, opened, decoder, session, drought)
             if drought.is_certain:
-                return "what arrives cannot be decoded any more; its codec may have changed"
+                return End("what arrives cannot be decoded any more; its codec may have changed")
         # And here is where packets of data streams go to the session.
         session.tell()
         if not session.listened:
-            return "stopped"
-    return "the sender ended the stream"
+            return End("stopped")
+    if opened.ending:
+        return End(opened.ending, over=True)
+    return End("the sender ended the stream")
 
 
 def _decode(

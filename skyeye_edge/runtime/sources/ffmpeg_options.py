@@ -52,6 +52,14 @@ def check_options(
             raise InputError(f"source option {name}: this kind of source has no such option{hint}")
 
 
+def has_protocol(name: str) -> bool:
+    """Whether FFmpeg was built with a protocol."""
+    avformat = _libraries()["avformat"]
+    avformat.avio_protocol_get_class.restype = ctypes.c_void_p
+    avformat.avio_protocol_get_class.argtypes = [ctypes.c_char_p]
+    return bool(avformat.avio_protocol_get_class(name.encode()))
+
+
 def ffmpeg_options(format_name: str, protocols: tuple[str, ...]) -> set[str]:
     """Names of the options of a demuxer, of protocols, and of all demuxers."""
     libraries = _libraries()

@@ -1,8 +1,9 @@
-"""Images by name as a source: a folder is read like a video of one picture per second."""
+"""Images as a source: a folder or a numbered sequence is read like a video."""
 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from skyeye_edge.runtime.sources.source import Item
 from skyeye_edge.runtime.sources.timing import Sampler
 
 log = logging.getLogger(__name__)
+SEQUENCE = re.compile(r"%0?(\d*)d")  # as in frame_%05d.png
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
 
@@ -36,8 +38,38 @@ def find_images(folder: Path) -> list[Path]:
     return images
 
 
+def find_sequence(pattern: Path) -> list[Path]:
+    """Images whose names are numbered as in `frame_%05d.png`, by number.
+
+    Raises:
+        InputError: there is none.
+    """
+    before, number, after = _parts(pattern.name)
+    name = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
+    folder = pattern.parent
+    found = (
+        [(name.fullmatch(path.name), path) for path in folder.iterdir()] if folder.is_dir() else []
+    )
+    width = int(number or 0)  # %05d: at least five digits, with zeros in front
+    images = sorted(
+        (int(match[1]), path) for match, path in found if match and len(match[1]) >= width
+    )
+    if not images:
+        raise InputError(f"{pattern}: no image in this folder is named so")
+    return [path for _, path in images]
+
+
+def is_sequence(path: Path) -> bool:
+    """Whether a path is a pattern of numbered images, and no file."""
+    return bool(SEQUENCE.search(path.name)) and not path.exists()
+
+
+def _parts(name: str) -> list[str]:
+    return [part or "" for part in SEQUENCE.split(name, maxsplit=1)]
+
+
 class ImagesSource:
-    """Image files in the given order, at media times 0, 1, 2, ... seconds.
+    """Image files in the given order, `step` seconds apart from 0 on.
 
     The source of each frame is its path as it was given: many folders hold a 1.jpg.
 
@@ -46,11 +78,12 @@ class ImagesSource:
         MediaError: when read, if not a single one can be.
     """
 
-    def __init__(self, paths: Sequence[Path], name: str = "") -> None:
+    def __init__(self, paths: Sequence[Path], name: str = "", step: float = 1.0) -> None:
         if not paths:
             raise InputError("images: none was given")
         self.paths = tuple(paths)
         self.name = name or self.paths[0].parent.as_posix()
+        self._step = step
         self._stopping = threading.Event()
 
     def items(self, every: float) -> Iterator[Item]:
@@ -60,7 +93,7 @@ class ImagesSource:
         for index, path in enumerate(self.paths):
             if self._stopping.is_set():
                 break
-            if not sampler.is_due(float(index)):
+            if not sampler.is_due(index * self._step):
                 before += Counts(1, 1)
                 continue
             began = time.perf_counter()
@@ -75,7 +108,7 @@ class ImagesSource:
             decoding = time.perf_counter() - began
             yield Frame(
                 rgb,
-                float(index),
+                index * self._step,
                 index,
                 arrived=time.monotonic(),
                 source=path.as_posix(),
@@ -84,7 +117,7 @@ class ImagesSource:
             )
             before = Counts()
         cause = "stopped" if self._stopping.is_set() else "end of folder"
-        yield SourceChange("ENDED", cause, 0, float(len(self.paths)), before)
+        yield SourceChange("ENDED", cause, 0, len(self.paths) * self._step, before)
 
     def stop(self) -> None:
         """End after the image that is being read."""

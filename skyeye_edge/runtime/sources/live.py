@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -70,6 +73,10 @@ class LiveSource:
         with needs("runtime"):
             import av  # noqa: F401  # only the child uses it; if it is missed, then now
         self._target = live_target(what, options)
+        self._inherited: tuple[int, ...] = ()  # file descriptors
+        if self._target.kind == "stdin":
+            self._inherited = (os.dup(sys.stdin.fileno()),)
+            self._target = replace(self._target, text=f"{self._inherited[0]}")
         self.name = self._target.name
         self._box = Mailbox(1)
         self._stopping = threading.Event()
@@ -114,10 +121,13 @@ class LiveSource:
         self.stop()
         if self._supervisor is not None:
             self._supervisor.join(timeout=3.0)
+        inherited, self._inherited = self._inherited, ()
+        for descriptor in inherited:
+            os.close(descriptor)
 
     def _supervise(self, every: float) -> None:
         attempt = refusals = 0
-        wait = 0.0
+        wait, cause = 0.0, "stopped"
         self._change("CONNECTING", "opening")
         while not self._stopping.is_set():
             known = self._last
@@ -126,6 +136,8 @@ class LiveSource:
                 break
             if end.final:
                 self._failure = InputError(f"{self.name}: {end.cause}")
+            if end.final or end.over:
+                cause = end.cause
                 break
             if self._last != known:
                 attempt = refusals = 0
@@ -133,13 +145,13 @@ class LiveSource:
             self._change("RECONNECTING", end.cause)
             wait = slow_backoff(refusals) if end.refused else backoff(attempt)
             attempt += 1
-        self._change("ENDED", "stopped")
+        self._change("ENDED", cause)
 
     def _session(self, every: float, wait: float) -> End:
         """One opening, after `wait` seconds, from start to end; why it ended."""
         self._stopping.wait(max(0.0, wait - WARM_UP))
         try:
-            with ReaderProcess() as reader:
+            with ReaderProcess(self._inherited) as reader:
                 if self._stopping.wait(min(wait, WARM_UP)):
                     return End("stopped")
                 reader.begin(
@@ -195,7 +207,7 @@ class LiveSource:
             self._box.count(counts)
             if values["type"] != "end":
                 return None
-            return End(values["cause"], values["refused"], values["final"])
+            return End(**values["end"])
         rgb = np.frombuffer(pixels, np.uint8).reshape(values["shape"])
         moment = Moment(*values["moment"])
         frame = Frame(

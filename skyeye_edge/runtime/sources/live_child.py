@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -44,9 +45,13 @@ Message = tuple[dict[str, Any], bytearray]  # what it says, and the pixels of a 
 
 
 class ReaderProcess:
-    """One opening of a source, in a process of its own; a context manager that ends it."""
+    """One opening of a source, in a process of its own; a context manager that ends it.
 
-    def __init__(self) -> None:
+    Args:
+        inherited: file descriptors that it gets besides its own three.
+    """
+
+    def __init__(self, inherited: Sequence[int] = ()) -> None:
         if not sys.executable:
             raise InputError("live sources need sys.executable: set it to a Python interpreter")
         self._process = subprocess.Popen(
@@ -56,6 +61,7 @@ class ReaderProcess:
             stderr=subprocess.DEVNULL,
             bufsize=0,
             pipesize=CHUNK,  # 1080p: a third of the CPU time of the usual 64 KiB
+            pass_fds=inherited,
             start_new_session=True,  # Ctrl-C in a terminal is for us, we end it
         )
         self._buffer = bytearray()

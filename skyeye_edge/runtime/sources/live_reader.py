@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from skyeye_edge.core.address import parse_address
 from skyeye_edge.runtime.sources.causes import End, SourceEnded, end_after
 from skyeye_edge.runtime.sources.demuxing import follow
 from skyeye_edge.runtime.sources.messages import ParentGone, Request, write_message
@@ -27,18 +26,17 @@ def run(request: Request, wishes: int, output: int) -> None:
     session = Session(request, wishes, lambda values, rgb: write_message(output, values, rgb))
     with suppress(ParentGone):
         end = _end(request, session)
-        session.end(end.cause, refused=end.refused, final=end.final)
+        session.end(end)
 
 
 def _end(request: Request, session: Session) -> End:
     """Read it; how that ended."""
     try:
         with open_reader(request.target, session.notes) as opened:
-            return End(follow(opened, session))
+            return follow(opened, session)
     except ParentGone:
         raise
     except SourceEnded as error:
         return error.end
     except Exception as error:  # the end of the process; the text of an error may hold the address
-        text = request.target.text
-        return end_after(error, parse_address(text) if "://" in text else None)
+        return end_after(error, request.target)

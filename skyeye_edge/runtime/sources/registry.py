@@ -5,9 +5,12 @@ A new kind is a row here and, if FFmpeg can't read it by itself, a file in `read
 
 from __future__ import annotations
 
+import math
 import os
+import re
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,27 @@ class Kind:
     needs_port: bool = False
 
 
+SRT_OPTIONS = frozenset(
+    {"mode", "passphrase", "pbkeylen", "streamid", "latency", "rcvlatency", "conntimeo", "adapter"}
+)
+RTMP = Kind(
+    "rtmp://host/app/key",
+    # Where there is no sound, FFmpeg would wait for it for 5 s.
+    {"rw_timeout": TIMEOUT_US, "analyzeduration": "500000"},
+    own=frozenset({"rw_timeout"}),
+    format="flv",
+    protocols=("rtmp", "tcp", "tls"),
+)
+HTTP = Kind(
+    "https://host/live.m3u8",
+    # A playlist may name anything, files of this machine too.
+    {"rw_timeout": "10000000", "protocol_whitelist": "http,https,tcp,tls,crypto,httpproxy"},
+    own=frozenset({"rw_timeout"}),
+    format="hls",
+    protocols=("http", "tcp", "tls"),
+    patience=Patience(opening=20.0, stalled=12.0, lost=30.0),  # a piece of HLS takes so long
+)
+
 KINDS: dict[str, Kind] = {
     "udp": Kind(
         "udp://@:5600",
@@ -75,6 +99,25 @@ KINDS: dict[str, Kind] = {
         format="rtsp",
         protocols=("tcp", "udp", "rtp", "tls"),
     ),
+    "rtmp": RTMP,
+    "rtmps": RTMP,
+    "srt": Kind(
+        "srt://host:9000",
+        {"analyzeduration": "1500000"},
+        own=SRT_OPTIONS,
+        format="mpegts",
+        needs_port=True,
+    ),
+    "http": HTTP,
+    "https": HTTP,
+    "v4l2": Kind("/dev/video0", format="v4l2"),
+    "gst": Kind("gst:videotestsrc is-live=true", patience=Patience(opening=20.0)),
+    "stdin": Kind(
+        "-",
+        own=frozenset({"format"}),
+        format="mpegts",
+        patience=Patience(opening=math.inf, lost=math.inf),  # there is no second one
+    ),
 }
 
 
@@ -89,42 +132,71 @@ class Target:
 
     @property
     def patience(self) -> Patience:
-        """How long is waited for it."""
-        return KINDS[self.kind].patience
+        """How long is waited for it; without end for who is to connect to us."""
+        patience = KINDS[self.kind].patience
+        listens = self.options.get("listen", "0") != "0" or self.options.get("mode") == "listener"
+        return replace(patience, opening=math.inf) if listens else patience
 
 
 def is_live(what: str | os.PathLike[str]) -> bool:
     """Whether something is a live source, and no file, folder or image."""
-    text = os.fspath(what)
-    return (isinstance(what, str) and "://" in text) or text.lower().endswith(".sdp")
+    return isinstance(what, str) and ("://" in what or _local_kind(what) is not None)
+
+
+def _local_kind(what: str) -> str | None:
+    """The kind of a live source that is no address; None: it is a file or a folder."""
+    if what == "-":
+        return "stdin"
+    if what.startswith("gst:"):
+        return "gst"
+    if what.lower().endswith(".sdp"):
+        return "sdp"
+    if re.fullmatch(r"/dev/video\d+|\d", what):
+        return "v4l2" if what.startswith("/") or not Path(what).exists() else None
+    return None
 
 
 def live_target(what: str, options: Mapping[str, str] | None = None) -> Target:
     """What `what` means, if it is something that can be watched.
 
     Args:
-        what: an address.
+        what: an address, or - or a camera's number or device, an SDP file, gst: and a pipeline.
         options: override those of its kind.
 
     Raises:
         InputError: unknown scheme, no host, no port where one is needed, or unclear; an option that
             does not exist.
     """
-    if "://" not in what:
-        return _without_address(what, options or {})
-    address = live_address(what)
-    kind = KINDS[address.scheme]
-    if options:
-        check_options(options, kind.own, kind.format, kind.protocols)
-    return Target(
-        address.scheme, address.for_ffmpeg, address.shown, {**kind.options, **(options or {})}
-    )
+    kind = _local_kind(what)
+    if kind is None:
+        address = live_address(what)
+        kind, text, name = address.scheme, address.for_ffmpeg, address.shown
+    else:
+        text, name = _local_text(kind, what)
+    known, asked = KINDS[kind], dict(options or {})
+    check_options(asked, known.own, known.format, known.protocols)
+    return Target(kind, text, name, {**known.options, **asked})
 
 
-def _without_address(what: str, options: Mapping[str, str]) -> Target:
-    kind = KINDS["sdp"]
-    check_options(options, kind.own, kind.format, kind.protocols)
-    return Target("sdp", what, Path(what).name, {**kind.options, **options})
+def _local_text(kind: str, what: str) -> tuple[str, str]:
+    """What the reader of a live source without an address gets, and its name for people."""
+    match kind:
+        case "v4l2":
+            device = what if what.startswith("/") else f"/dev/video{what}"
+            return device, device
+        case "gst":
+            # The rest may hold an address with a password.
+            element = re.match(r"gst:\s*([\w-]+)", what)
+            if element is None:
+                raise InputError("gst: a pipeline must follow, such as gst:v4l2src ! videorate")
+            return what.removeprefix("gst:"), f"gst:{element[1]}"
+        case "stdin":
+            if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+                raise InputError("-: standard input is a terminal; pipe a stream into this program")
+            return what, "stdin"
+    if not Path(what).is_file():
+        raise InputError(f"{what}: there is no such file")
+    return what, Path(what).name
 
 
 def live_address(url: str) -> Address:

@@ -11,10 +11,11 @@ import os
 import select
 import time
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from skyeye_edge.core.frame import Counts
+from skyeye_edge.runtime.sources.causes import End
 from skyeye_edge.runtime.sources.decoding import Picture
 from skyeye_edge.runtime.sources.messages import Request
 from skyeye_edge.runtime.sources.pixels import Converter
@@ -129,13 +130,13 @@ class Session:
         elif first or self.clock() - self.told > REPORT:
             self._say({"type": "counts"})
 
-    def end(self, cause: str, *, refused: bool = False, final: bool = False) -> None:
-        """Send what is left, why there is no more, and when to try again."""
+    def end(self, end: End) -> None:
+        """Send what is left, why there is no more, and whether to try again."""
         if self.waiting is not None and self.listened:
             self._hand_over(last_words=True)
         elif self.waiting is not None:
             self.counts += Counts(1, 0, {"closed": 1})
-        values = {"type": "end", "cause": cause, "refused": refused, "final": final}
+        values = {"type": "end", "end": asdict(end)}
         self._say(values, last_words=True)
 
     def _hand_over(self, *, last_words: bool = False) -> None:

@@ -6,7 +6,8 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,155 @@ def test_a_wrong_value_of_an_option_ends_the_source(
 
     assert "source option codec" in str(watcher.error)
     assert watcher.states == ["CONNECTING"]
+
+
+PICTURE = "-re -f lavfi -i testsrc=size=160x96:rate=20 -c:v libx264 -g 10 -tune zerolatency"
+
+
+@pytest.fixture
+def ffmpeg() -> Iterator[Callable[[str], Sender]]:
+    """A function that sends a test picture with FFmpeg's own program, to what follows."""
+    with ExitStack() as stack:
+
+        def start(rest: str) -> Sender:
+            command = f"ffmpeg -nostdin -v error {PICTURE} {rest}"
+            program = subprocess.Popen(command.split(), stdout=subprocess.PIPE)
+            stack.callback(program.wait)
+            stack.callback(program.kill)
+            return program
+
+        yield start
+
+
+def test_a_server_of_rtmp_is_watched_and_its_key_is_not_shown(
+    ffmpeg: Callable[[str], Sender], watched: Callable[..., Watcher], port: int
+) -> None:
+    ffmpeg(f"-f flv -listen 1 rtmp://127.0.0.1:{port}/live/kiwi-7x")
+
+    watcher = watched(f"rtmp://127.0.0.1:{port}/live/kiwi-7x")
+    watcher.wait_for_frames(5)
+
+    watcher.stop()
+    assert watcher.source.name == f"rtmp://127.0.0.1:{port}/live/…"
+
+
+def test_who_sends_rtmp_to_us_is_watched(
+    ffmpeg: Callable[[str], Sender], watched: Callable[..., Watcher], port: int
+) -> None:
+    watcher = watched(f"rtmp://127.0.0.1:{port}/live/key", listen="1")
+    watcher.wait_for_states("CONNECTING")
+    while not watcher.frames:  # FFmpeg's program does not try twice
+        ffmpeg(f"-t 2 -f flv rtmp://127.0.0.1:{port}/live/key").wait()
+
+    watcher.stop()
+
+
+def test_a_stream_over_http_is_watched(
+    ffmpeg: Callable[[str], Sender], watched: Callable[..., Watcher], port: int
+) -> None:
+    ffmpeg(f"-f mpegts -listen 1 http://127.0.0.1:{port}/live.ts")
+
+    watcher = watched(f"http://127.0.0.1:{port}/live.ts")
+    watcher.wait_for_frames(5)
+
+    watcher.stop()
+
+
+def test_a_video_over_http_is_watched_to_its_end(
+    started: Callable[..., Sender],
+    watched: Callable[..., Watcher],
+    port: int,
+    tmp_path: Path,
+) -> None:
+    picture = PICTURE.removeprefix("-re ")
+    playlist = tmp_path / "live.m3u8"
+    command = f"ffmpeg -v error {picture} -t 2 -f hls -hls_playlist_type vod {playlist}"
+    subprocess.run(command.split(), check=True)
+    program = (
+        "import http.server as h; s = h.HTTPServer(('127.0.0.1', int(__import__('sys').argv[1])), "
+        "h.SimpleHTTPRequestHandler); print('listening', flush=True); s.serve_forever()"
+    )
+    started(sys.executable, "-c", f"import os; os.chdir({str(tmp_path)!r}); {program}", str(port))
+
+    watcher = watched(f"http://127.0.0.1:{port}/live.m3u8")
+    watcher.wait(lambda: "ENDED" in watcher.states)
+
+    assert watcher.causes[-1] == "end of the video"
+    check_counts(watcher)
+
+
+@pytest.mark.gstreamer
+@pytest.mark.srt
+def test_srt_is_watched(
+    started: Callable[..., Sender], watched: Callable[..., Watcher], port: int
+) -> None:
+    pipeline = (
+        f"videotestsrc is-live=true ! video/x-raw,width=160,height=96,framerate=20/1,format=I420 ! "
+        f"{H264} ! mpegtsmux alignment=7 ! srtsink wait-for-connection=false "
+        f"uri=srt://127.0.0.1:{port}?mode=listener&passphrase=kiwi-kiwi-kiwi"
+    )
+    started("gst-launch-1.0", *pipeline.split())
+
+    watcher = watched(f"srt://127.0.0.1:{port}", passphrase="kiwi-kiwi-kiwi")
+    watcher.wait_for_frames(5)
+
+    watcher.stop()
+    check_counts(watcher)
+    assert "kiwi" not in watcher.source.name + "".join(watcher.causes)
+
+
+@pytest.mark.rtsp
+def test_a_pipeline_of_gstreamer_is_watched(watched: Callable[..., Watcher]) -> None:
+    picture = "video/x-raw,width=162,height=96,framerate=20/1"  # rows that it pads
+
+    watcher = watched(f"gst:videotestsrc is-live=true pattern=red ! {picture}")
+    watcher.wait_for_frames(5)
+
+    watcher.stop()
+    check_counts(watcher)
+    frame = watcher.frames[-1]
+    assert frame.size == (162, 96)
+    assert frame.rgb[50, [0, 80, 161]].tolist() == [[255, 0, 0]] * 3
+
+
+@pytest.mark.rtsp
+def test_a_pipeline_that_cannot_be_is_named_without_its_secrets(
+    watched: Callable[..., Watcher],
+) -> None:
+    watcher = watched("gst:rtspsrc location=rtsp://admin:kiwi@camera ! nosuch password=plum")
+    watcher.wait(lambda: watcher.error is not None)
+
+    assert (
+        str(watcher.error)
+        == 'gst:rtspsrc: GStreamer does not understand the pipeline: no element "nosuch"'
+    )
+
+
+def test_a_camera_that_is_not_there_is_named_and_waited_for(
+    watched: Callable[..., Watcher],
+) -> None:
+    watcher = watched("/dev/video97")
+    watcher.wait_for_states("CONNECTING", "RECONNECTING")
+
+    watcher.stop()
+    assert watcher.causes[1].startswith("there is no camera /dev/video97")
+
+
+@pytest.mark.parametrize("sent", ["video", "nothing"])
+def test_standard_input_is_watched_to_its_end(sent: str, tiny_bundle: Path) -> None:
+    picture = PICTURE.removeprefix("-re ")
+    send = f"ffmpeg -v error {picture} -t 3 -f mpegts -" if sent == "video" else "true"
+    watch = f"{sys.executable} -m skyeye_edge watch - --json --bundle {tiny_bundle}"
+
+    done = subprocess.run(f"{send} | {watch}", shell=True, capture_output=True, text=True)
+
+    if sent == "video":
+        types = [json.loads(line)["type"] for line in done.stdout.splitlines()]
+        assert (done.returncode, types[-1]) == (0, "summary")
+        assert "answer" in types
+    else:
+        assert done.returncode == 2
+        assert "stdin: standard input has ended, and is no video" in done.stderr
 
 
 @pytest.mark.gstreamer

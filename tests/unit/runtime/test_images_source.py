@@ -87,3 +87,32 @@ def test_a_single_image_is_a_source_too_and_must_be_readable(folder: Path) -> No
 def test_a_folder_without_images_is_a_wrong_request(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no image"):
         open_source(tmp_path)
+
+
+def test_a_numbered_sequence_is_read_by_number_at_its_rate(tmp_path: Path) -> None:
+    for number in (2, 10, 1):
+        Image.new("RGB", (number, 8)).save(tmp_path / f"f_{number:03d}.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "other_001.png")
+
+    *frames, end = open_source(tmp_path / "f_%03d.png", options={"framerate": "25"}).items(0.0)
+
+    found = [(item.size[0], item.time) for item in frames if isinstance(item, Frame)]
+    assert found == [(1, 0.0), (2, 0.04), (10, 0.08)]
+    assert isinstance(end, SourceChange)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "wrong"),
+    [
+        ("f_%03d.png", {}, "no image in this folder is named so"),
+        ("a_%d.png", {"framerate": "0"}, "give images a second"),
+        ("a_%d.png", {"fps": "2"}, "has framerate alone"),
+    ],
+)
+def test_a_sequence_that_cannot_be_read_is_refused(
+    name: str, options: dict[str, str], wrong: str, tmp_path: Path
+) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a_1.png")
+
+    with pytest.raises(InputError, match=wrong):
+        open_source(tmp_path / name, options=options)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.frame import Counts, State
 from skyeye_edge.runtime.sources import open_source
+from skyeye_edge.runtime.sources.causes import End
 from skyeye_edge.runtime.sources.decoding import Decoder, Picture
 from skyeye_edge.runtime.sources.live import backoff, slow_backoff, state_after
 from skyeye_edge.runtime.sources.live_child import Message, ReaderProcess
@@ -31,7 +32,7 @@ def test_an_address_that_cannot_work_is_refused(url: str) -> None:
         live_address(url)
 
 
-@pytest.mark.parametrize("url", ["http://a:pass@cam/live", "srt://a:pass@cam:9000"])
+@pytest.mark.parametrize("url", ["ftp://a:pass@cam/live", "rist://a:pass@cam:9000"])
 def test_an_unknown_kind_of_address_is_refused_without_its_secrets(url: str) -> None:
     with pytest.raises(InputError, match="cannot be watched") as caught:
         open_source(url)
@@ -145,7 +146,7 @@ def test_pictures_that_are_not_due_are_skipped_in_the_child(
         os.write(parent.wish, b"1")
         parent.session.add(next(pictures))
         parent.session.tell()
-    parent.session.end("over")
+    parent.session.end(End("over"))
 
     assert (parent.frames(), parent.counts()) == ([0, 10, 20], Counts(25, 22))
 
@@ -157,7 +158,7 @@ def test_pictures_without_time_stamps_are_due_by_their_arrival() -> None:
         parent.session.add(whole(av.VideoFrame(16, 16, "yuv420p")))
         parent.session.tell()
         parent.now += 0.1
-    parent.session.end("over")
+    parent.session.end(End("over"))
 
     assert (parent.frames(), parent.counts()) == ([0, 10, 20], Counts(25, 22))
 
@@ -189,7 +190,7 @@ def test_a_stream_that_lags_too_much_goes_on_with_the_next_key_frame(
                     os.write(parent.wish, b"1")
                     parent.session.add(picture)
             parent.session.tell()
-    parent.session.end("over")
+    parent.session.end(End("over"))
 
     lags = [message["lag"] for message in parent.sent if message["type"] == "frame"]
     counts = parent.counts()
@@ -206,7 +207,7 @@ def test_a_damaged_picture_is_left_out_and_told_of_unless_it_is_wanted(
         parent = Parent(every=0.0, keep_damaged=keep_damaged)
         os.write(parent.wish, b"1")
         parent.session.add(replace(next(pictures), marked=True, damaged=True))
-        parent.session.end("over")
+        parent.session.end(End("over"))
         counts.append(parent.counts())
         assert parent.sent[0]["marked"] is True
 
@@ -227,7 +228,7 @@ def test_pictures_of_two_senders_are_left_out_where_one_is_drawn_from_the_other(
                 parent.session.add(whole(raw))
                 parent.session.tell()
                 parent.now += 0.05
-    parent.session.end("over")
+    parent.session.end(End("over"))
 
     counts = parent.counts()
     assert counts.received == 60
@@ -245,7 +246,7 @@ def test_a_sender_that_begins_anew_without_key_frames_is_not_waited_for_for_ever
         parent.session.add(whole(raw))
         parent.session.tell()
         parent.now += 0.1
-    parent.session.end("over")
+    parent.session.end(End("over"))
 
     assert 40 <= parent.counts().dropped["decode"] <= 60
     assert parent.frames()[-1] == 99
@@ -259,7 +260,7 @@ def test_a_parent_that_has_gone_gets_its_waiting_frame_counted_as_closed(
     os.close(parent.wish)
     parent.session.tell()
 
-    parent.session.end("stopped")
+    parent.session.end(End("stopped"))
 
     assert (parent.session.listened, parent.counts()) == (False, Counts(1, 0, {"closed": 1}))
 
@@ -283,7 +284,7 @@ def test_every_picture_is_sent_or_counted_in_some_message(steps: list[str], ever
                 parent.session.tell()
             case "fail":
                 parent.session.counts += Counts(1, 0, {"decode": 1})
-    parent.session.end("over")
+    parent.session.end(End("over"))
     parent.close()
 
     counts = parent.counts()
@@ -299,7 +300,7 @@ def test_a_reader_process_says_why_it_cannot_read_and_keeps_the_password_to_itse
         command = Path(f"/proc/{reader.pid}/cmdline").read_bytes()
 
     assert message[0]["type"] == "end"
-    assert message[0]["cause"] == "connection refused"
+    assert message[0]["end"]["cause"] == "connection refused"
     assert b"pass" not in command
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from skyeye_edge.runtime.sources.demuxing import Opened
-from skyeye_edge.runtime.sources.readers import ffmpeg, rtp, udp
+from skyeye_edge.runtime.sources.readers import ffmpeg, gst, rtp, srt, stdin, udp
 from skyeye_edge.runtime.sources.registry import Notes, Target
 
 
@@ -21,5 +21,11 @@ def open_reader(target: Target, notes: Notes) -> AbstractContextManager[Opened]:
             return udp.opened(target)
         case "rtp" | "sdp":
             return rtp.opened(target, notes)
+        case "srt":
+            return srt.opened(target)
+        case "stdin":
+            return stdin.opened(target)
+        case "gst":
+            return gst.opened(target)
         case _:
             return ffmpeg.opened(target)

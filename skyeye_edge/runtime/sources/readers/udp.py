@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from skyeye_edge.core.address import parse_address
 from skyeye_edge.runtime.sources.causes import End, SourceEnded
 from skyeye_edge.runtime.sources.datagrams import Datagrams, speaks_mpegts, speaks_rtp
 from skyeye_edge.runtime.sources.demuxing import Opened, opened_container
-from skyeye_edge.runtime.sources.registry import Target
+from skyeye_edge.runtime.sources.registry import KINDS, Target
 from skyeye_edge.runtime.sources.rtp import MPEG_TS, codec_of, parse_rtp
 
 STRANGE = 20  # datagrams of no known kind, after which one says so
-OWN = ("interface", "timeout")  # options that FFmpeg does not get
 
 
 @contextmanager
@@ -77,12 +77,20 @@ class Transport:
         return b"".join(pieces)
 
 
+class Readable(Protocol):
+    """What FFmpeg can read through PyAV."""
+
+    def read(self, size: int) -> bytes:
+        """Up to so many bytes; at the end none."""
+
+
 @contextmanager
-def opened_transport(source: Transport, target: Target) -> Iterator[Opened]:
+def opened_transport(source: Readable, target: Target) -> Iterator[Opened]:
     """What FFmpeg finds in a transport stream."""
     import av
 
-    known = {name: value for name, value in target.options.items() if name not in OWN}
+    own = KINDS[target.kind].own
+    known = {name: value for name, value in target.options.items() if name not in own}
     with av.open(source, "r", format="mpegts", options=known) as container:
         yield opened_container(container)
 
