@@ -27,7 +27,7 @@ from skyeye_edge.cli.options import (
     open_model,
     seconds,
 )
-from skyeye_edge.cli.watch_plan import Plan, plan_of_options, read_plan
+from skyeye_edge.cli.watch_plan import Plan, plan_of_options, read_plan, with_folder
 from skyeye_edge.core.errors import InputError, SkyEyeError
 
 if TYPE_CHECKING:
@@ -136,7 +136,9 @@ def run(args: argparse.Namespace) -> int:
         for sink in () if args.quiet else sinks:
             print(f"writing {sink.name}", file=sys.stderr)
         events = running.streams
-        reload = None if args.config is None else partial(running.reload, args.config)
+        reload = (
+            None if args.config is None else partial(running.reload, partial(wanted_plan, args))
+        )
         ending.stops(events, reload)
         voice = Voice(events.stop)
         for event in events:
@@ -162,7 +164,7 @@ def wanted_plan(args: argparse.Namespace) -> Plan:
     if said:
         option = "URL" if said[0] == "urls" else f"--{said[0].replace('_', '-')}"
         raise InputError(f"{option}: this stands in the file where --config is given")
-    return read_plan(args.config)
+    return with_folder(read_plan(args.config), args.output)
 
 
 @contextmanager

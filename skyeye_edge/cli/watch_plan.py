@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,11 +76,10 @@ def plan_of_options(args: argparse.Namespace) -> Plan:
     sources = (
         SourcePlan(url, share, options) for url, share in zip(args.urls, shares, strict=True)
     )
-    folder = [] if args.output is None else [f"{args.output}{os.sep}"]
-    return Plan(
+    plan = Plan(
         tuple(sources),
         (Caption(), *asked_tasks(args)),
-        tuple(SinkPlan(to) for to in [*folder, *args.sinks]),
+        tuple(SinkPlan(to) for to in args.sinks),
         args.every,
         args.gate,
         args.heartbeat,
@@ -89,6 +88,14 @@ def plan_of_options(args: argparse.Namespace) -> Plan:
         args.keep_damaged,
         tuple(asked_alerts(args)),
     )
+    return with_folder(plan, args.output)
+
+
+def with_folder(plan: Plan, folder: Path | None) -> Plan:
+    """The plan, with a file of events in a folder if there is one."""
+    if folder is None:
+        return plan
+    return replace(plan, sinks=(SinkPlan(f"{folder}{os.sep}"), *plan.sinks))
 
 
 def read_plan(path: Path) -> Plan:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyeye_edge.cli.watch_plan import Plan, SinkPlan, SourcePlan, read_plan
+from skyeye_edge.cli.watch_plan import Plan, SinkPlan, SourcePlan
 from skyeye_edge.core.errors import SkyEyeError
 from skyeye_edge.runtime.sinks import open_sink
 from skyeye_edge.runtime.sources import open_source
@@ -80,20 +79,21 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self.streams.close()
 
-    def reload(self, path: Path) -> None:
+    def reload(self, read: Callable[[], Plan]) -> None:
         """Read the plan anew, and do what it says now; if it cannot be done, all goes on as it was.
 
         Never raises: it is called because of a signal.
         """
         try:
-            plan = read_plan(path)
+            plan = read()
             self._change(plan)
         except SkyEyeError as error:
             log.error("%s; it goes on as before", error)
             return
         if plan.options() != self._plan.options():
-            log.warning("%s: times, gate and keep_damaged hold from the next start on", path)
-        log.warning("%s: read anew", path)
+            log.warning("the plan was read anew; times and gate hold from the next start on")
+        else:
+            log.warning("the plan was read anew")
         self._plan = plan
 
     def _change(self, plan: Plan) -> None:

@@ -76,6 +76,7 @@ def test_a_plan_is_read_anew_while_the_rest_goes_on(
     plan, out = tmp_path / "watch.yaml", tmp_path / "events"
     plan.write_text(f"sources: ['{first}']\nevery: 0.1\ngate: false\n")
     command = [sys.executable, "-m", "skyeye_edge", "watch", "--config", str(plan), "--json"]
+    command += ["-o", str(tmp_path / "out")]
     with out.open("w") as stdout, (tmp_path / "errors").open("w") as stderr:
         job = subprocess.Popen(
             [*command, "--bundle", str(tiny_bundle)], stdout=stdout, stderr=stderr
@@ -84,14 +85,14 @@ def test_a_plan_is_read_anew_while_the_rest_goes_on(
         wait_for(lambda: (first, 1, 1) in asked(lines(out)), job)
         plan.write_text(
             f"sources: ['{first}', '{second}']\nevery: 0.1\ngate: false\n"
-            "tasks: [caption, {task: ground, phrase: a boat}]\n"
+            "tasks: [caption, {task: ground, phrase: a boat}]\nsinks: [later.jsonl]\n"
         )
         job.send_signal(signal.SIGHUP)
         wait_for(lambda: {(first, 2, 2), (second, 1, 2)} <= asked(lines(out)), job)
         plan.write_text("sources: [")
         job.send_signal(signal.SIGHUP)
         wait_for(lambda: "goes on as before" in (tmp_path / "errors").read_text(), job)
-        plan.write_text(f"sources: ['{second}']\nevery: 0.1\ngate: false\n")
+        plan.write_text(f"sources: ['{second}']\nevery: 0.1\ngate: false\nsinks: [later.jsonl]\n")
         job.send_signal(signal.SIGHUP)
         wait_for(lambda: (second, 2, 1) in asked(lines(out)), job)
         wait_for(lambda: ended(lines(out)) == [first], job)
@@ -102,6 +103,9 @@ def test_a_plan_is_read_anew_while_the_rest_goes_on(
         job.wait()
 
     assert ended(lines(out)) == [first, second]
+    (written,) = (tmp_path / "out").glob("*.jsonl")
+    assert lines(written) == lines(out)
+    assert lines(tmp_path / "later.jsonl") == lines(out)[-len(lines(tmp_path / "later.jsonl")) :]
     assert "Traceback" not in (tmp_path / "errors").read_text()
 
 
