@@ -35,7 +35,7 @@ import skyeye_edge as sky
 from clock_sender import read_clock, seconds_since
 from measure import REPO, report, resident_mib
 
-SOURCES = ("udp", "udp", "udp", "udp")
+SOURCES = ("udp", "udp", "rtp", "rtp")
 TASKS = (sky.Caption(), sky.Ground("a boat"))
 ALERTS = (sky.Alert("a boat"), sky.Alert("is there a road?", cooldown=5))
 FIELDS = ("seconds", "memory_mib", "children_mib", "processes", "threads", "files", "sequences",
