@@ -298,7 +298,7 @@ def plot_reliability(result: Mapping[str, Any], target: Path) -> str:
     figure, (over_time, ages) = plt.subplots(1, 2, figsize=(8, 2.8), width_ratios=(3, 2))
     minutes = [each / 60 for each in series["seconds"]]
     over_time.plot(minutes, series["memory_mib"], color=COLOURS[-1], label="parent, MiB")
-    over_time.plot(minutes, series["children_mib"], color=COLOURS[2], label="readers, MiB")
+    over_time.plot(minutes, series["children_mib"], color=COLOURS[2], label="children, MiB")
     over_time.plot(minutes, series["threads"], ":", color=COLOURS[3], label="threads")
     over_time.plot(minutes, series["files"], "--", color=COLOURS[1], label="open files")
     over_time.set_ylim(bottom=0)

@@ -63,9 +63,9 @@ class Chat:
         """A longer description; with `boxes`, `phrases` says where things are."""
         return self._tell(Describe(boxes), TextResult)
 
-    def classify(self, names: Sequence[str]) -> ClassifyResult:
-        """Which one of `names` it is."""
-        task = Classify(names)  # type: ignore[arg-type]  # it makes a tuple of any sequence
+    def classify(self, names: Sequence[str], *, question: str = "") -> ClassifyResult:
+        """Which one of `names` it is; with a `question`, which of them answers it."""
+        task = Classify(names, question)  # type: ignore[arg-type]  # it makes a tuple of any sequence
         return self._tell(task, ClassifyResult)
 
     def ground(self, phrase: str) -> GroundResult:

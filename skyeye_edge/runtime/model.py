@@ -239,10 +239,15 @@ class Model:
         return self.run(image, (Describe(boxes),), max_tokens=max_tokens)[0]
 
     def classify(
-        self, image: Images, names: Sequence[str], *, max_tokens: int | None = None
+        self,
+        image: Images,
+        names: Sequence[str],
+        *,
+        question: str = "",
+        max_tokens: int | None = None,
     ) -> ClassifyResult:
-        """Which one of `names` the image shows."""
-        task = Classify(names)  # type: ignore[arg-type]  # it makes a tuple of any sequence
+        """Which one of `names` the image shows; with a `question`, which of them answers it."""
+        task = Classify(names, question)  # type: ignore[arg-type]  # it makes a tuple of any sequence
         return self.run(image, (task,), max_tokens=max_tokens)[0]
 
     def ground(

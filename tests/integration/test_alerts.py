@@ -279,3 +279,15 @@ def test_an_alert_that_is_forgotten_is_not_asked_about_any_more(
     assert watched == (Alert("smoke", needed=3, of=5),)
     assert (stream.alerts, stream.tasks) == ((), (Caption(),))
     assert stream._asking.wanted.tasks == (Caption(),)
+
+
+def test_a_question_with_two_answers_gets_one_and_its_probability(
+    tiny: Model, views: dict[int, Pixels]
+) -> None:
+    yes = tiny.classify(views[RIVER], ["yes", "no"], question="is there a boat?")
+    turned = tiny.classify(views[RIVER], ["no", "yes"], question="is there a boat?")
+    chat = tiny.chat(views[RIVER]).classify(["yes", "no"], question="is there a boat?")
+
+    assert (yes.label, chat.label, turned.label) == ("yes", "yes", "yes")
+    assert 0.5 < yes.score < 1
+    assert (turned.score, chat.score) == pytest.approx((yes.score, yes.score), abs=1e-4)
