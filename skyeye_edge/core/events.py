@@ -200,7 +200,7 @@ class ControlEvent:
 class AlertEvent:
     """Something that was watched for is there, is still there, or is gone.
 
-    The last of `frames` is the picture that goes with it to sinks: at the begin one that shows it.
+    The last of `frames` is the picture that goes to sinks with a begin, which it shows, and an end.
     """
 
     id: str

@@ -34,7 +34,7 @@ LEVELS: Mapping[By, tuple[float, float]] = MappingProxyType(
 _SHARE = re.compile(r"(\d+) of (\d+)")  # "3 of 5"
 _NUMBERS = {"begin_at": float, "end_at": float, "cooldown": float, "needed": int, "of": int}
 
-Told = tuple[AlertEvent, Frame | None]  # with its picture, for sinks
+Told = tuple[AlertEvent, Frame | None]  # begins and ends with their picture, for sinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ class _Watch:
             return self._told(answer, "end", "gone", Sighting(sighting.score), votes, frame)
         if stands and not speaks:
             self._last = _Evidence(answer, frame, sighting)
-            return self._told(answer, "update", "seen", sighting, [answer], frame)
+            return self._told(answer, "update", "seen", sighting, [answer], None)
         if not stands and decided and self._is_rested(answer.time):
             self._last = _Evidence(answer, frame, sighting)
             self._votes.clear()

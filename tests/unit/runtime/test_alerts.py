@@ -98,6 +98,8 @@ def test_a_begin_names_its_evidence_and_carries_the_picture() -> None:
     assert event.frames == (0, 20)
     assert picture is shown
     assert (event.source, event.time, event.utc) == (third.source, third.time, third.utc)
+    ((again, none),) = alarm.update(answer(3, smoke(0.9)), frame(3))
+    assert (again.phase, none) == ("update", None)
     assert parse_event(event.to_json()) == event
 
 
