@@ -279,6 +279,7 @@ def test_a_peer_that_accepts_and_says_nothing_holds_nobody_up(
 
         class Counter:
             name = "counter"
+            wants_frames = False
 
             def write(self, event: object, frame: object) -> None:
                 seen.append(len(seen))

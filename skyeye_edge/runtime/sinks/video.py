@@ -144,7 +144,10 @@ class WriterProcess:
         self._said = bytearray()
         self._limit = OPENING
         path = [entry or str(Path.cwd()) for entry in sys.path]
-        self._first = json.dumps(asdict(request) | {"path": path}).encode() + b"\n"
+        # at once: it loads its libraries while the model is loaded
+        os.write(
+            self._messages.fileno(), json.dumps(asdict(request) | {"path": path}).encode() + b"\n"
+        )
 
     @property
     def pid(self) -> int:
@@ -160,8 +163,8 @@ class WriterProcess:
         until = time.monotonic() + self._limit
         pixels = memoryview(frame.rgb.tobytes())
         values = {"event": event.to_json(), "shape": frame.rgb.shape, "bytes": len(pixels)}
-        self._send(self._first + json.dumps(values).encode() + b"\n", until)
-        self._first, self._limit = b"", WRITING
+        self._send(json.dumps(values).encode() + b"\n", until)
+        self._limit = WRITING
         self._send(pixels, until)
         told = json.loads(self._answer(until))
         if told:
