@@ -125,6 +125,7 @@ class Asking:
         self.newest: Frame | None = None  # that came, asked about or not
         self._entries: deque[Entry] = deque()
         self._since = Counts()  # since the last entry
+        self._untold = 0  # questions of which nobody has heard what follows from the answer
         self._awaited = False  # somebody waits for an entry
         self.paused = False  # nothing is asked until told otherwise
         self._stopped_at: float | None = None
@@ -215,6 +216,21 @@ class Asking:
             entry.answer.cancel()
         return entry
 
+    def told(self) -> None:
+        """Say that what follows from the answer that was taken is known, to the gate as well."""
+        with self._changed:
+            self._untold -= 1
+            self._changed.notify_all()
+
+    @property
+    def _is_by_turns(self) -> bool:
+        """Whether the gate hears of an answer before it judges the next frame of a file.
+
+        Alerts let frames through by what was answered; read ahead, those of a file would be other
+        ones in every run. What goes on by itself is never the same twice.
+        """
+        return self._gate is not None and self._eager and bool(self.wanted.alerts)
+
     def _is_given_up(self, entry: Entry) -> bool:
         if self._stopped_at is None or not isinstance(entry, Asked):
             return False
@@ -242,6 +258,7 @@ class Asking:
         with self._changed:
             while self._stopped_at is None:
                 wanted = (self._eager or self._awaited) and len(self._entries) < self._ahead
+                wanted = wanted and not (self._untold and self._is_by_turns)
                 if wanted and not self.paused:
                     return
                 # What a live source says of itself is heard all the same.
@@ -303,6 +320,8 @@ class Asking:
         except Exception as error:  # told where the answer would be
             answer = Future()
             answer.set_exception(error)
+        with self._changed:
+            self._untold += 1
         self._add(Asked(frames, answer, wanted, self.counted(), decision, plan))
         answer.add_done_callback(partial(self._done, wanted.budget, began))
 

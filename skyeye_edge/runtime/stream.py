@@ -304,10 +304,14 @@ class Stream:
         frame = None
         if isinstance(entry, Asked | Unchanged):
             frame = entry.frames[-1] if isinstance(entry, Asked) else entry.frame
-        for event in self._build_events(entry):
-            for each, picture in self._with_alerts(event, frame):
-                self.sinks.offer(each, picture)
-                self._ready.append(each)
+        try:
+            for event in self._build_events(entry):
+                for each, picture in self._with_alerts(event, frame):
+                    self.sinks.offer(each, picture)
+                    self._ready.append(each)
+        finally:
+            if isinstance(entry, Asked):
+                self._asking.told()
         if isinstance(entry, Commanded):
             for alert, picture in self._alarm.change(entry.wanted.alerts):
                 self.sinks.offer(alert, picture)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from skyeye_edge.cli.main import main
 from skyeye_edge.core.errors import InputError
@@ -291,3 +292,21 @@ def test_a_question_with_two_answers_gets_one_and_its_probability(
     assert (yes.label, chat.label, turned.label) == ("yes", "yes", "yes")
     assert 0.5 < yes.score < 1
     assert (turned.score, chat.score) == pytest.approx((yes.score, yes.score), abs=1e-4)
+
+
+def test_of_a_file_the_gate_lets_the_same_frames_through_in_every_run(
+    tiny: Model, views: dict[int, Pixels], tmp_path: Path
+) -> None:
+    for second, seed in enumerate([FIELDS, *[RIVER] * 8, *[FIELDS] * 8]):
+        Image.fromarray(views[seed]).save(tmp_path / f"{second:02}.png")
+    alerts = [replace(BOAT, needed=3, of=4), CAR]
+
+    runs = []
+    for _ in range(3):
+        with tiny.stream(tmp_path, every=0, gate=True, alerts=alerts) as stream:
+            runs.append(list(stream))
+
+    asked = [[event.frames for event in run if isinstance(event, AnswerEvent)] for run in runs]
+    assert asked[0] == asked[1] == asked[2]
+    assert 6 < len(asked[0]) < 17
+    assert {turns(run, "a boat")[0][:2] for run in runs} == {("begin", "seen")}
