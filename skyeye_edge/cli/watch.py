@@ -251,6 +251,7 @@ def add_sinks(parser: argparse.ArgumentParser) -> None:
         metavar="WHAT",
         help="send events there, too, again for each: DIR/, x.jsonl, x.vtt, x.srt, annotated x.mp4 "
         "or x.ts, shots/{index}.jpg, mqtt://host/prefix, udp+json://host:port, unix:/path, live "
-        "video to rtp://host:port (H.264), udp://host:port (MPEG-TS), rtsp:// or rtmp://; with "
-        "settings as in 'x.jsonl?fsync=each&rotate_mib=64'",
+        "video to rtp://host:port (H.264), udp://host:port (MPEG-TS), rtsp:// or rtmp://, from a "
+        "server of its own at rtsp://0.0.0.0:8554/x; docs/send_events_on.md has their settings, "
+        "as in 'x.jsonl?fsync=each&rotate_mib=64'",
     )

@@ -19,11 +19,13 @@ import numpy as np
 import pytest
 
 from skyeye_edge.core.boxes import Box
+from skyeye_edge.core.errors import InputError
 from skyeye_edge.core.events import AnswerEvent, build_answer
 from skyeye_edge.core.frame import Counts, Frame
 from skyeye_edge.core.results import GroundResult
 from skyeye_edge.runtime.sinks import open_sink, video
 from skyeye_edge.runtime.sinks.fan import Fan
+from skyeye_edge.runtime.sinks.served_video import ServedVideo
 from skyeye_edge.runtime.sinks.sink import Sink
 from skyeye_edge.runtime.sinks.video import VideoSettings, VideoSink, video_file
 
@@ -265,6 +267,39 @@ def test_video_is_pushed_to_an_rtsp_server_with_a_password_that_nobody_sees(
         pid = shower._sink.writer_pid  # type: ignore[attr-defined]
         assert b"s3cret" not in Path(f"/proc/{pid}/cmdline").read_bytes()
         assert "s3cret" not in shower._sink.name
+
+
+@pytest.mark.rtsp
+def test_others_may_come_for_the_video_with_the_password_and_only_once_it_is_served(
+    started: Callable[..., subprocess.Popen[str]],
+) -> None:
+    port = free_port(socket.SOCK_STREAM)
+    url = f"127.0.0.1:{port}/uav1"
+
+    def probe(login: str) -> subprocess.Popen[str]:
+        shown = ["-read_intervals", "%+#5", "-show_entries", "frame=width,height", "-of", "csv=p=0"]
+        return started(
+            "ffprobe", "-v", "quiet", "-rtsp_transport", "tcp", *shown, f"rtsp://{login}{url}"
+        )
+
+    with Shower(f"rtsp://me:s3cret@{url}?serve=yes&fps=10") as shower:
+        sink = shower._sink
+        assert isinstance(sink, ServedVideo) and "s3cret" not in sink.name
+        assert b"s3cret" not in Path(f"/proc/{sink.server_pid}/cmdline").read_bytes()
+        with pytest.raises(InputError, match="is the port taken"):
+            open_sink(f"rtsp://{url}?serve=yes")
+        assert probe("me:s3cret@").communicate(timeout=LIMIT)[0].startswith("160,96")
+        assert probe("").wait(LIMIT) != 0
+
+        died = sink.server_pid
+        os.kill(died, signal.SIGKILL)
+        until = time.monotonic() + LIMIT
+        while not probe("me:s3cret@").communicate(timeout=LIMIT)[0].startswith("160,96"):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert sink.server_pid != died
+        last = sink.server_pid
+    assert not Path(f"/proc/{last}").exists()
 
 
 def test_a_peer_that_accepts_and_says_nothing_holds_nobody_up(

@@ -21,6 +21,7 @@ from skyeye_edge.runtime.sinks.naming import plain_name
 from skyeye_edge.runtime.sinks.options import read_settings, split_options
 from skyeye_edge.runtime.sinks.output import make_folder
 from skyeye_edge.runtime.sinks.per_source import PerSource
+from skyeye_edge.runtime.sinks.served_video import ServedVideo
 from skyeye_edge.runtime.sinks.sink import Sink
 from skyeye_edge.runtime.sinks.snapshots import SnapshotSettings, SnapshotSink
 from skyeye_edge.runtime.sinks.subtitles import SubtitleSettings, SubtitleSink
@@ -28,6 +29,7 @@ from skyeye_edge.runtime.sinks.udp_json import UdpJsonSink
 from skyeye_edge.runtime.sinks.unix_socket import UnixSocketSettings, UnixSocketSink
 from skyeye_edge.runtime.sinks.video import VideoSettings, live_video, video_file
 
+ANYBODY = ("0.0.0.0", "[::]")  # noqa: S104  # nobody can be sent to there: who wants may come
 SinkLike = Sink | str | os.PathLike[str] | Callable[[Event, Frame | None], object]
 KINDS = (
     "DIR/, events.jsonl, captions.vtt, captions.srt, video.mp4, video.ts, shots/{index}.jpg, "
@@ -100,7 +102,10 @@ def _open_address(place: str, given: dict[str, Any]) -> Sink:
     if scheme == "udp+json":
         read_settings(_NoSettings, given, address.shown)
         return UdpJsonSink(address)
-    return live_video(address, read_settings(VideoSettings, given, address.shown))
+    settings = read_settings(VideoSettings, given, address.shown)
+    if scheme == "rtsp" and (settings.serve or address.host in ANYBODY):
+        return ServedVideo(address, settings)
+    return live_video(address, settings)
 
 
 def _open_file(place: str, given: dict[str, Any]) -> Sink:

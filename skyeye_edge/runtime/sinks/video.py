@@ -54,6 +54,7 @@ class VideoSettings:
     fps: float = 5.0  # of a live video while the same picture is shown
     width: int = 0  # at most, in pixels; 0: as it comes
     kbps: int = 0  # at most; 0: no limit
+    serve: bool = False  # of rtsp: be the server, and not one who sends to it
 
 
 class VideoSink:
