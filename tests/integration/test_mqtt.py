@@ -17,13 +17,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.core.events import Event, build_state, build_summary
-from skyeye_edge.core.frame import Counts, SourceChange, State
+from skyeye_edge.core.events import Event, build_alert, build_answer, build_state, build_summary
+from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
 from skyeye_edge.runtime.sinks import open_sink
 from skyeye_edge.runtime.sinks.fan import Fan
 
@@ -38,6 +39,14 @@ def state(what: State, cause: str = "because") -> Event:
     return build_state(change, "udp://127.0.0.1:5600", UTC, nonce=cause)
 
 
+ALERT = build_alert(
+    answer := build_answer(
+        [Frame(np.zeros((4, 8, 3), np.uint8), source="udp://127.0.0.1:5600")],
+        [], Counts(1), UTC, timing_ms={}, model={},
+    ),
+    alert="Rauch über dem Dach/links", phrase="smoke", phase="begin", why="seen", score=0.9,
+    evidence=[answer],
+)  # fmt: skip
 SUMMARY = build_summary(Counts(2), 2, UTC, source="udp://127.0.0.1:5600")
 
 
@@ -125,23 +134,25 @@ def test_events_arrive_by_topic_and_who_comes_late_hears_how_things_stand(broker
     with ExitStack() as stack:
         early = stack.enter_context(closing(Subscriber(broker.port)))
         fan = Fan([open_sink(f"mqtt://127.0.0.1:{broker.port}/fleet/uav1")], patience=LIMIT)
-        for event in (state("LIVE"), state("ENDED", "it ended"), SUMMARY):
+        for event in (state("LIVE"), ALERT, state("ENDED", "it ended"), SUMMARY):
             fan.offer(event, None)
-        early.wait(lambda: len(early.heard) == 4)
-        late = stack.enter_context(closing(Subscriber(broker.port)))
-        late.wait(lambda: len(late.heard) == 3)
-        fan.close()
         early.wait(lambda: len(early.heard) == 5)
+        late = stack.enter_context(closing(Subscriber(broker.port)))
+        late.wait(lambda: len(late.heard) == 4)
+        fan.close()
+        early.wait(lambda: len(early.heard) == 6)
 
     base = f"fleet/uav1/{SOURCE}"
     assert [topic for topic, _, _ in early.heard] == [
-        "fleet/uav1/status", f"{base}/state", f"{base}/state", f"{base}/summary",
+        "fleet/uav1/status", f"{base}/state", f"{base}/alert/Rauch-über-dem-Dach-links",
+        f"{base}/state", f"{base}/summary",
         "fleet/uav1/status",
     ]  # fmt: skip
-    assert json.loads(early.heard[3][1]) == SUMMARY.to_dict()
+    assert json.loads(early.heard[4][1]) == SUMMARY.to_dict()
     assert early.heard[-1][1] == "offline"
     assert {topic: text for topic, text, retained in late.heard if retained} == {
         "fleet/uav1/status": "online",
+        f"{base}/alert/Rauch-über-dem-Dach-links": ALERT.to_json(),
         f"{base}/state": state("ENDED", "it ended").to_json(),
         f"{base}/summary": SUMMARY.to_json(),
     }

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from skyeye_edge.core.address import Address
 from skyeye_edge.core.errors import InputError, needs
-from skyeye_edge.core.events import Event
+from skyeye_edge.core.events import AlertEvent, Event
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.json_types import json_line
 from skyeye_edge.runtime.sinks.naming import plain_name
@@ -87,7 +87,9 @@ class MqttSink:
         values = event.to_dict()
         kind = values["type"]
         topic = f"{self._prefix}/{plain_name(event.source)}/{kind}"
-        retain = kind in ("state", "control", "summary")
+        if isinstance(event, AlertEvent):  # each has its own, so that the last one says how it is
+            topic = f"{topic}/{plain_name(event.alert)}"
+        retain = kind in ("state", "control", "summary", "alert")
         sent = self._client.publish(topic, json_line(values), self._settings.qos, retain)
         kept = sent.rc == 4 and self._settings.qos > 0  # until it is connected again
         if sent.rc and not kept:

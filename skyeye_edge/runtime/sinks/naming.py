@@ -6,5 +6,5 @@ import re
 
 
 def plain_name(text: str) -> str:
-    """`udp://@:5600` as `udp-5600`: letters, digits, dot, dash and underscore only."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "source"
+    """`udp://@:5600` as `udp-5600`: letters of any script, digits, dot, dash, underscore."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "source"
