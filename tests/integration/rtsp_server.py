@@ -7,6 +7,7 @@ It prints one line when it listens.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import gi
@@ -49,7 +50,7 @@ def guard(
 if __name__ == "__main__":
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(os.environ.get("RTSP_ADDRESS", "127.0.0.1"))
     server.set_service(sys.argv[1])
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(PIPELINE)

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from skyeye_edge.core.arguments import check_number
 
 DRIFT = 2e-4  # seconds a second; clocks of cameras and computers differ by less
+# Time stamps of MPEG-TS have 33 bits, those of RTP 32, of 90,000 ticks a second: they last for 26.5
+# and 13.3 hours. FFmpeg undoes the first wrap of an opening, and no further one.
+WRAPS = (2**33 / 90_000, 2**32 / 90_000)  # seconds
+WRAP_JUMP = 2.0  # seconds by which a step over a wrap may differ from the gap
 TOLERANCE = 1e-6  # seconds; a time stamp of 0.9999999 is the one of second 1
 
 
@@ -90,9 +94,11 @@ class MediaClock:
         gap = max(0.0, wall - last.wall)
         if stamp is None or self._offset is None:
             return Moment(index, last.epoch, last.time + gap, wall, last.began)
-        time = stamp + self._offset
-        if 0 <= time - last.time <= gap + self._jump:
-            return Moment(index, last.epoch, time, wall, last.began)
+        for wrapped, jump in ((0.0, self._jump), *((wrap, WRAP_JUMP) for wrap in WRAPS)):
+            time = stamp + self._offset + wrapped
+            if 0 <= time - last.time <= gap + jump:
+                self._offset += wrapped
+                return Moment(index, last.epoch, time, wall, last.began)
         self._offset = None  # the sender began anew
         return Moment(index, last.epoch + 1, last.time + gap, wall, last.began)
 

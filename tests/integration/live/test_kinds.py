@@ -230,6 +230,19 @@ def test_srt_is_watched(
 
 
 @pytest.mark.rtsp
+def test_rtsp_is_watched_over_udp_where_that_is_asked_for(
+    rtsp_server: Callable[..., Sender], watched: Callable[..., Watcher], port: int
+) -> None:
+    rtsp_server()
+
+    watcher = watched(f"rtsp://127.0.0.1:{port}/camera", rtsp_transport="udp")
+    watcher.wait_for_frames(10)
+
+    watcher.stop()
+    check_counts(watcher)
+
+
+@pytest.mark.rtsp
 def test_a_pipeline_of_gstreamer_is_watched(watched: Callable[..., Watcher]) -> None:
     picture = "video/x-raw,width=162,height=96,framerate=20/1"  # rows that it pads
 

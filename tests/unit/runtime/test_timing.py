@@ -81,6 +81,26 @@ def test_media_time_runs_on_whatever_the_stamps_do(
     assert told[-1].epoch == epoch
 
 
+@pytest.mark.parametrize("bits", [33, 32])
+def test_time_runs_on_for_days_over_every_wrap_of_the_stamps(bits: int) -> None:
+    clock = MediaClock(jump=2.0)
+    wrap = 2**bits / 90_000
+
+    for second in range(72 * 3600):
+        moment = clock.tell((second + 1000.0) % wrap, float(second))
+
+    assert (round(moment.time, 3), moment.epoch) == (72 * 3600 - 1, 0)
+
+
+def test_a_sender_that_begins_anew_near_a_wrap_is_a_new_epoch() -> None:
+    clock = MediaClock(jump=2.0)
+
+    told = [clock.tell(stamp, 0.1 * n) for n, stamp in enumerate((95_000.0, 95_000.1, 3.0))]
+
+    assert [moment.epoch for moment in told] == [0, 0, 1]
+    assert told[-1].time == pytest.approx(0.2)
+
+
 def test_a_file_may_stand_still_for_as_long_as_it_likes() -> None:
     clock = MediaClock()
 
