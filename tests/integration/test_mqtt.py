@@ -237,6 +237,30 @@ def test_a_broker_that_never_comes_costs_a_bounded_number_and_no_time_at_the_end
     assert sum(counts.lost.values()) == 100
 
 
+def test_what_a_broker_has_not_confirmed_at_the_end_is_missed(broker: Broker) -> None:
+    broker.start()
+    with closing(Subscriber(broker.port)) as listener:
+        fan = Fan([open_sink(f"mqtt://127.0.0.1:{broker.port}/uav")], patience=LIMIT)
+        fan.offer(state("LIVE", "0"), None)
+        listener.wait(lambda: listener.causes() == ["0"])
+        wait_for_written(fan, 1)
+        broker.signal(signal.SIGSTOP)
+        for number in range(1, 6):
+            fan.offer(state("LIVE", f"{number}"), None)
+        fan.close()
+        broker.signal(signal.SIGCONT)
+
+    (counts,) = fan.counts.values()
+    assert (counts.written, counts.lost) == (1, {"closed": 5})
+
+
+def wait_for_written(fan: Fan, number: int) -> None:
+    until = time.monotonic() + LIMIT
+    while next(iter(fan.counts.values())).written < number:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_a_password_opens_the_broker_and_is_shown_to_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -40,8 +40,8 @@ class MqttSettings:
 class MqttSink:
     """Publishes each event under PREFIX/SOURCE/TYPE, and under PREFIX/status whether we are there.
 
-    `state`, `control` and `summary` are retained: who subscribes later knows at once how each
-    source stands. The broker itself says `offline` when we are gone (last will).
+    All but answers are retained, alerts each under its name: who subscribes later knows at once how
+    each source stands. The broker itself says `offline` when we are gone (last will).
 
     Args:
         address: mqtt://[user:password@]host[:port]/prefix, or mqtts:// for TLS.

@@ -8,11 +8,14 @@ import random
 import select
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import numpy as np
 
 from skyeye_edge.core.address import Address
 from skyeye_edge.core.errors import InputError, needs
@@ -83,8 +86,11 @@ class VideoSink:
         self._open_request = open_request
         self._source = settings.source
         self._clock = clock
-        # At once: it takes a second to start, and the first answers come after that.
-        self._writer: WriterProcess | None = WriterProcess(open_request(False))
+        self._writer: WriterProcess | None = None
+        if threading.current_thread() is threading.main_thread():
+            # At once: it takes a second to start, and the first answers come after that. Not in any
+            # other thread: a live video's writer is killed with the thread that has started it.
+            self._writer = WriterProcess(open_request(False))
         self._why = ""
         self._has_written = False  # the writer now
         self._failures = 0
@@ -162,7 +168,7 @@ class WriterProcess:
             OSError: it was not; why is said.
         """
         until = time.monotonic() + self._limit
-        pixels = memoryview(frame.rgb.tobytes())
+        pixels = np.ascontiguousarray(frame.rgb).data.cast("B")
         values = {"event": event.to_json(), "shape": frame.rgb.shape, "bytes": len(pixels)}
         self._send(json.dumps(values).encode() + b"\n", until)
         self._limit = WRITING
