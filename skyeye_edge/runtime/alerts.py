@@ -22,7 +22,7 @@ from skyeye_edge.core.events import AlertEvent, AnswerEvent, Event, StateEvent, 
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.core.json_types import AlertPhase, AlertReason
 from skyeye_edge.core.results import ClassifyResult, GroundResult, TaskResult
-from skyeye_edge.core.tasks import Classify, Ground, Task
+from skyeye_edge.core.tasks import Classify, Ground, Task, check_tasks
 
 By = Literal["yes_no", "ground"]
 YES_NO = ("yes", "no")
@@ -92,8 +92,8 @@ class Alert:
             )
         begin_at, end_at = LEVELS[self.by]
         begin_at = begin_at if self.begin_at is None else self.begin_at
-        end_at = min(begin_at, end_at) if self.end_at is None else self.end_at
         check_number(begin_at, "alert: begin_at", 0, 1)
+        end_at = min(begin_at, end_at) if self.end_at is None else self.end_at
         check_number(end_at, "alert: end_at", 0, begin_at)
         check_whole(self.needed, "alert: needed", 1)
         check_whole(self.of, "alert: of", self.needed)
@@ -101,6 +101,7 @@ class Alert:
         object.__setattr__(self, "begin_at", float(begin_at))
         object.__setattr__(self, "end_at", float(end_at))
         object.__setattr__(self, "name", self.name.strip() or self.phrase)
+        check_tasks((self.task,))  # words that are no text
 
     @property
     def task(self) -> Task:
