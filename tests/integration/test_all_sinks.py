@@ -22,8 +22,12 @@ import pysubs2
 import pytest
 from PIL import Image
 
-from skyeye_edge.core.events import AnswerEvent, parse_event
+from skyeye_edge.core.events import AnswerEvent, Event, SummaryEvent, parse_event
+from skyeye_edge.core.frame import Frame
+from skyeye_edge.core.tasks import Classify
+from skyeye_edge.runtime.model import Model
 from skyeye_edge.runtime.resume import read_events
+from skyeye_edge.runtime.sinks import SinkLike
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 300.0  # seconds after which something hangs: no machine is so busy
@@ -218,6 +222,61 @@ def test_every_sink_holds_what_the_stream_said(
             done = subprocess.run(ffprobed, capture_output=True, text=True, check=True)
             assert "codec_name=h264" in done.stdout and done.stderr == ""
     assert not Path("s").exists()
+
+
+class Stuck:
+    """Takes one event, and never another."""
+
+    name = "stuck"
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def write(self, event: Event, frame: Frame | None) -> None:
+        self.go_on.wait(LIMIT)
+
+    def close(self) -> None:
+        pass
+
+
+class Broken(Stuck):
+    name = "broken"
+
+    def write(self, event: Event, frame: Frame | None) -> None:
+        raise OSError(5, "Input/output error")
+
+
+class Kept(Stuck):
+    name = "kept"
+    wants_frames = False
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def write(self, event: Event, frame: Frame | None) -> None:
+        self.ids.append(event.id)
+
+
+def test_a_dead_sink_and_a_broken_one_cost_a_stream_and_the_other_sinks_nothing(
+    tiny: Model, demo_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stuck, kept = Stuck(), Kept()
+    path = tmp_path / "events.jsonl"
+    sinks: list[SinkLike] = [stuck, Broken(), kept, path]
+
+    with tiny.stream(demo_clip, tasks=[Classify(("a", "b"))], every=0.2, sinks=sinks) as stream:
+        events = list(stream)
+    stuck.go_on.set()
+
+    ids = [event.id for event in events]
+    assert isinstance(events[-1], SummaryEvent) and len(events) > 50
+    assert kept.ids == ids == [event.id for event in read_events(path)]
+    assert stream.sinks.losses["stuck"].keys() <= {"slow", "closed"}
+    assert stream.sinks.losses["broken"] == {"failed": len(ids)}
+    assert stream.sinks.incomplete == ()  # the file has them all
+    for counts in stream.sinks.counts.values():
+        assert counts.offered == len(ids) == counts.written + sum(counts.lost.values())
+    assert sum("broken: input/output error" in message for message in caplog.messages) <= 2
 
 
 def left_behind(tag: str) -> list[str]:

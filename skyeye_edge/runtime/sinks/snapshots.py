@@ -57,6 +57,8 @@ class SnapshotSink:
             known = " ".join(f"{{{field}}}" for field in FIELDS)
             raise InputError(f"{pattern}: the name needs {{index}}; there are {known}")
         make_folder(self._folder)
+        parts = re.split(r"\{\w+\}", self._pattern)
+        self._mine = re.compile(".+".join(re.escape(part) for part in parts))
         self._kept = deque(self._found())
 
     def write(self, event: Event, frame: Frame | None) -> None:
@@ -96,9 +98,11 @@ class SnapshotSink:
 
     def _found(self) -> list[Path]:
         """What earlier runs have left under such names, the oldest first."""
-        parts = re.split(r"\{\w+\}", self._pattern)
-        name = re.compile(".+".join(re.escape(part) for part in parts))
-        there = [path for path in self._folder.iterdir() if name.fullmatch(path.name)]
+        for torn in self._folder.glob(".*.part"):  # by a kill
+            name = Path(Path(torn.name[1:]).stem)
+            if self._mine.fullmatch(name.with_suffix(Path(self._pattern).suffix).name):
+                torn.unlink(missing_ok=True)
+        there = [path for path in self._folder.iterdir() if self._mine.fullmatch(path.name)]
         ours = [path for path in there if path.with_suffix(".json").exists()]
         return sorted(ours, key=lambda path: path.stat().st_mtime_ns)
 

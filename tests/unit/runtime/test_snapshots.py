@@ -59,6 +59,8 @@ def test_the_answer_is_drawn_where_that_is_wanted(tmp_path: Path) -> None:
 
 def test_only_the_newest_pictures_stay_also_those_of_an_earlier_run(tmp_path: Path) -> None:
     (tmp_path / "mine.jpg").touch()
+    for kind in ("jpg", "json"):
+        (tmp_path / f".00000003.{kind}.part").touch()  # torn by a kill
     for first in (0, 4):
         sink = open_sink(f"{tmp_path}/{{index}}.jpg?keep=3")
         for number in range(first, first + 4):
@@ -69,6 +71,7 @@ def test_only_the_newest_pictures_stay_also_those_of_an_earlier_run(tmp_path: Pa
         "00000005.jpg", "00000006.jpg", "00000007.jpg", "mine.jpg",
     ]  # fmt: skip
     assert sum(name.endswith("json") for name in names) == 3
+    assert not any(name.endswith("part") for name in names)
 
 
 @pytest.mark.parametrize(
