@@ -111,6 +111,7 @@ class _Outlet:
         self.sink = sink
         self.name = name
         self._wants_frames = bool(getattr(sink, "wants_frames", True))
+        self._only_frames = bool(getattr(sink, "only_frames", False))
         self._spool = int(getattr(sink, "spool", 0))
         self._clock = clock
         self._offered = self._written = self._busy = 0
@@ -131,6 +132,8 @@ class _Outlet:
             return SinkCounts(self._offered, self._written, waiting, dict(self._lost))
 
     def offer(self, event: Event, frame: Frame | None) -> None:
+        if frame is None and self._only_frames:
+            return
         with self._changed:
             self._offered += 1
             if self._ended:

@@ -42,9 +42,9 @@ def read_settings(kind: type[_Settings], given: Mapping[str, object], name: str)
     for key in given:
         if key not in known:
             near = get_close_matches(key, known, 1)
-            hint = f", did you mean {near[0]}?" if near else ""
+            hint = f", did you mean {near[0]}? There" if near else "; there"
             names = ", ".join(known) or "none"
-            raise InputError(f"{name}: no setting is called {key!r}{hint}; there are: {names}")
+            raise InputError(f"{name}: no setting is called {key!r}{hint} are: {names}")
     types = get_type_hints(kind)
     values = {key: _value(types[key], value, f"{name}: {key}") for key, value in given.items()}
     missing = [key for key, each in known.items() if each.default is MISSING and key not in given]

@@ -21,6 +21,7 @@ class PerSource:
     def __init__(self, first: Sink, open_next: Callable[[str], Sink]) -> None:
         self.name = first.name
         self.wants_frames = bool(getattr(first, "wants_frames", True))
+        self.only_frames = bool(getattr(first, "only_frames", False))
         self.spool = int(getattr(first, "spool", 0))
         self.keeps_all = bool(getattr(first, "keeps_all", False))
         self._first = first

@@ -37,6 +37,8 @@ class ServedVideo:
         MissingExtraError: there is no GStreamer with its RTSP server.
     """
 
+    only_frames = True
+
     def __init__(self, address: Address, settings: VideoSettings) -> None:
         self.name = address.shown
         self._address = address

@@ -15,6 +15,7 @@ class Sink(Protocol):
     A sink may say more about itself by attributes, which `Fan` reads when it gets the sink:
 
         wants_frames: bool = True  # False: it is never given a picture, and keeps none in memory
+        only_frames: bool = False  # True: it is given nothing but events with their picture
         spool: int = 0  # so many events wait while `write` fails, and are tried again
         keeps_all: bool = False  # it is a record: a lost event is a failure of the whole run
         unsent: int = 0  # after `close`: events that `write` took and that went nowhere

@@ -48,6 +48,8 @@ class SnapshotSink:
         InputError: the folder cannot be written, or the pattern gives no names of their own.
     """
 
+    only_frames = True
+
     def __init__(self, pattern: Path, settings: SnapshotSettings | None = None) -> None:
         self._settings = settings or SnapshotSettings()
         self.name = str(pattern)

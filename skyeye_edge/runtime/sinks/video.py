@@ -72,6 +72,8 @@ class VideoSink:
         settings: see there.
     """
 
+    only_frames = True
+
     def __init__(
         self,
         name: str,
@@ -98,10 +100,12 @@ class VideoSink:
 
     def write(self, event: Event, frame: Frame | None) -> None:
         """Show it; raises OSError where the other side, or the disk, does not take it."""
-        if frame is None or not isinstance(event, AnswerEvent):
+        if frame is None:
             return
         self._source = self._source or event.source
-        if event.source != self._source:
+        if event.source != self._source or not isinstance(event, AnswerEvent):
+            if self._why:  # what is not shown must not look like a success
+                raise ConnectionError(self._why)
             return
         if self._writer is None:
             if self._clock() < self._again_at:
@@ -118,7 +122,7 @@ class VideoSink:
             self._again_at = self._clock() + pause * (1 - random.random() / 2)  # noqa: S311  # jitter
             self._failures += 1
             raise
-        self._failures, self._has_written = 0, True
+        self._failures, self._has_written, self._why = 0, True, ""
 
     def close(self) -> None:
         """End the video. Closing twice is fine."""

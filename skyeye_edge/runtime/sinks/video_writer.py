@@ -8,6 +8,7 @@ here, where the parent can kill it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -70,7 +71,10 @@ def run(request: VideoRequest, messages: int, output: int) -> None:
             writer.put(*message)
             os.write(output, b"{}\n")
     except OSError as error:  # as PyAV's are; their text may hold the address
-        told = {"error": error.strerror or type(error).__name__, "errno": error.errno}
+        words = error.strerror or type(error).__name__
+        if request.live and error.errno == errno.EIO:  # as FFmpeg also calls an unknown name
+            words = "nothing can be sent there (is the name of the host right?)"
+        told = {"error": words, "errno": error.errno}
         with suppress(BrokenPipeError):
             os.write(output, json.dumps(told).encode() + b"\n")
     finally:

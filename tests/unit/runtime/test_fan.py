@@ -266,6 +266,28 @@ def test_a_function_is_a_sink_and_what_it_raises_costs_nobody_else_anything(
     assert "KeyError: 'x'" in caplog.messages[0]
 
 
+def test_a_sink_of_pictures_hears_of_nothing_else_and_is_not_mended_by_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Pictures(Kept):
+        name = "pictures"
+        only_frames = True
+
+        def write(self, event: Event, frame: Frame | None) -> None:
+            super().write(event, frame)
+            raise OSError(5, "Input/output error")
+
+    sink = Pictures()
+    fan = Fan([sink], patience=LIMIT)
+    fan.offer(answer(1), picture(1))
+    fan.offer(event(2), None)
+    fan.close()
+
+    assert sink.events == [answer(1)]
+    assert fan.counts["pictures"] == SinkCounts(1, 0, 0, {"failed": 1})
+    assert not any("works again" in message for message in caplog.messages)
+
+
 def test_two_sinks_of_one_name_are_counted_apart() -> None:
     fan = Fan([Kept(), Kept()], patience=LIMIT)
     fan.offer(event(0), None)
