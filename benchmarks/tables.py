@@ -64,12 +64,14 @@ def main() -> int:
         print(f"tables: {source}: no results; run benchmarks/run_all.py first", file=sys.stderr)
         return 2
     results = read(source)
-    pages = {args.page: sections}
-    if "reliability" in results:
-        pages[args.page.with_name("reliability.md")] = reliability
+    live = {name: each for name, each in results.items() if name.startswith("reliability")}
+    fast = {name: each for name, each in results.items() if name not in live}
+    images = args.page.parent / "images"
     try:
-        for page, said in pages.items():
-            write_page(page, said(results, page.parent / "images"))
+        if fast:
+            write_page(args.page, sections(fast, images))
+        if live:
+            write_page(args.page.with_name("reliability.md"), reliability(live, images))
     except ValueError as error:
         print(f"tables: {error}", file=sys.stderr)
         return 2
@@ -257,16 +259,18 @@ def plot_streams(result: Mapping[str, Any], target: Path) -> str:
 
 def reliability(results: Results, images: Path) -> Iterator[str]:
     """What a long run held and how old pictures were, beside a run at the speed of life."""
-    runs = {name: each for name, each in results.items() if name.startswith("reliability")}
-    yield from machine(runs)
+    yield from machine(results)
     head = (
         "",
-        *(f"{each['minutes_of_video']:g} minutes at {each['rate']:g}x" for each in runs.values()),
+        *(
+            f"{each['minutes_of_video']:g} minutes at {each['rate']:g}x"
+            for each in results.values()
+        ),
     )
     rows: list[tuple[object, ...]] = [
         (
             f"glass to event, {share}",
-            *(f"{each['glass_to_event_ms'][share]:.0f} ms" for each in runs.values()),
+            *(f"{each['glass_to_event_ms'][share]:.0f} ms" for each in results.values()),
         )
         for share in ("p50", "p95", "p99")
     ]
@@ -274,21 +278,21 @@ def reliability(results: Results, images: Path) -> Iterator[str]:
     rows += [
         (
             f"memory, {part} of the run",
-            *(f"{each['memory_mib'][part]:.0f} MiB" for each in runs.values()),
+            *(f"{each['memory_mib'][part]:.0f} MiB" for each in results.values()),
         )
         for part in parts
     ]
     rows += [
-        (f"{what} at the end", *(f"{each['last'][what]:.0f}" for each in runs.values()))
+        (f"{what} at the end", *(f"{each['last'][what]:.0f}" for each in results.values()))
         for what in ("processes", "threads", "files", "sequences")
     ]
     rows += [
-        (f"frames {what}", *(f"{each['frames'][what]:,}" for each in runs.values()))
+        (f"frames {what}", *(f"{each['frames'][what]:,}" for each in results.values()))
         for what in ("received", "answered", "skipped", "dropped")
     ]
-    rows += [("what grew", *(", ".join(each["grown"]) or "nothing" for each in runs.values()))]
+    rows += [("what grew", *(", ".join(each["grown"]) or "nothing" for each in results.values()))]
     yield table(head, rows)
-    for name, each in runs.items():
+    for name, each in results.items():
         yield plot_reliability(each, images / f"{name}.svg")
 
 
