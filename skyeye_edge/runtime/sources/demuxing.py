@@ -10,6 +10,7 @@ from skyeye_edge.core.frame import Counts
 from skyeye_edge.runtime.sources.allowed import is_too_large, set_limits
 from skyeye_edge.runtime.sources.causes import NO_VIDEO, End, SourceEnded
 from skyeye_edge.runtime.sources.decoding import Decoder
+from skyeye_edge.runtime.sources.metadata import is_data
 from skyeye_edge.runtime.sources.session import Session
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def follow(opened: Opened, session: Session) -> End:
             _decode(packet, opened, decoder, session, drought)
             if drought.is_certain:
                 return End("what arrives cannot be decoded any more; its codec may have changed")
-        # And here is where packets of data streams go to the session.
+        elif is_data(packet):
+            session.metadata.add(packet)
         session.tell()
         if not session.listened:
             return End("stopped")

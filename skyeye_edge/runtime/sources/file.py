@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from skyeye_edge.core import limits
 from skyeye_edge.core.errors import InputError, MediaError, needs
-from skyeye_edge.core.frame import Counts, Frame, SourceChange
+from skyeye_edge.core.frame import Counts, DataPacket, Frame, SourceChange
 from skyeye_edge.runtime.sources.access import access_reader
 from skyeye_edge.runtime.sources.allowed import file_options, is_too_large, set_limits
 from skyeye_edge.runtime.sources.decoding import DAMAGED, Decoder, Picture
 from skyeye_edge.runtime.sources.mailbox import Mailbox
+from skyeye_edge.runtime.sources.metadata import MetadataQueue, is_data
 from skyeye_edge.runtime.sources.pixels import Converter
 from skyeye_edge.runtime.sources.skipping import Shown, Skipper
 from skyeye_edge.runtime.sources.source import Item
@@ -104,7 +105,8 @@ class FileSource:
                         log.warning(DAMAGED, self.name, "")
                     self._box.count(Counts(1, 0, {"decode": 1}))
                 elif sampler.is_due(moment.time):
-                    self._box.put(self._frame(picture, moment, converter, pictures.taken()))
+                    frame = self._frame(picture, moment, converter, pictures.taken())
+                    self._box.put(replace(frame, metadata=pictures.metadata_at(moment)))
                 else:
                     self._box.count(Counts(1, 1))
         except Exception as error:  # the end of a thread: whoever waits for it must hear of it
@@ -141,6 +143,7 @@ class Pictures:
         self._path = path
         self._facts = facts
         self.decoder = Decoder()
+        self._metadata = MetadataQueue()
         self._failed = 0
 
     def __iter__(self) -> Generator[tuple[Picture, Moment], None, None]:
@@ -166,8 +169,11 @@ class Pictures:
         self, container: InputContainer, stream: VideoStream
     ) -> Iterator[av.Packet[VideoStream]]:
         """Those of the video."""
-        for packet in container.demux(stream):  # other streams (sound, KLV) are not read
-            if is_too_large(packet):
+        # other streams, such as sound, are not read
+        for packet in container.demux(stream, *container.streams.data):
+            if is_data(packet):
+                self._metadata.add(packet)
+            elif is_too_large(packet):
                 self._failed += 1
             else:
                 yield packet
@@ -203,6 +209,10 @@ class Pictures:
         if pts is not None and base is not None:
             stamp = float(pts) * base.numerator / base.denominator
         return self._clock.tell(stamp, self.number * self._facts.step)
+
+    def metadata_at(self, moment: Moment) -> tuple[DataPacket, ...]:
+        """What came with a picture, since the one that this was asked of before."""
+        return self._metadata.taken(moment.time, self._clock.offset)
 
     @property
     def number(self) -> int:

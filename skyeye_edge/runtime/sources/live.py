@@ -8,13 +8,14 @@ import random
 import sys
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from skyeye_edge.core.errors import InputError, needs
-from skyeye_edge.core.frame import Counts, Frame, SourceChange, State
+from skyeye_edge.core.frame import Counts, DataPacket, Frame, SourceChange, State
 from skyeye_edge.runtime.sources.causes import End
 from skyeye_edge.runtime.sources.decoding import DAMAGED
 from skyeye_edge.runtime.sources.live_child import POLITE, Message, ReaderProcess
@@ -221,6 +222,10 @@ class LiveSource:
             lag=values["lag"],
             decoding=values["decoding"],
             damaged=values["damaged"],
+            metadata=tuple(
+                DataPacket(codec, b64decode(data), at, stream)
+                for codec, data, at, stream in values["metadata"]
+            ),
         )
         with self._lock:
             self._wish = False

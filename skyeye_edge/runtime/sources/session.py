@@ -10,6 +10,7 @@ import math
 import os
 import select
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import asdict, astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from skyeye_edge.core.frame import Counts
 from skyeye_edge.runtime.sources.causes import End
 from skyeye_edge.runtime.sources.decoding import Picture
 from skyeye_edge.runtime.sources.messages import Request
+from skyeye_edge.runtime.sources.metadata import MetadataQueue
 from skyeye_edge.runtime.sources.pixels import Converter
 from skyeye_edge.runtime.sources.registry import Notes
 from skyeye_edge.runtime.sources.timing import Lag, MediaClock, Moment, Sampler
@@ -67,6 +69,7 @@ class Session:
         self.anew = -math.inf  # when the sender began anew, if no key frame has come since
         self.marked = False  # some picture was, since the last message
         self.converter = Converter()
+        self.metadata = MetadataQueue()
         self._noted = json.dumps(self.request.notes)  # what the parent knows of them
         self.notes: Notes = json.loads(self._noted)
         self.arrived = self.clock()
@@ -152,6 +155,10 @@ class Session:
             "lag": waiting.late,
             "decoding": waiting.picture.seconds + time.perf_counter() - began,
             "damaged": waiting.damaged,
+            "metadata": [
+                [each.codec, b64encode(each.data).decode(), each.time, each.stream]
+                for each in self.metadata.taken(waiting.moment.time, self.media.offset)
+            ],
         }
         self._say(values, rgb, last_words=last_words)
 

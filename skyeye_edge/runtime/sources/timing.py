@@ -70,6 +70,11 @@ class MediaClock:
         self.opened = False  # this opening has had a frame
         self._offset: float | None = None  # from stamps to media time; None: not known
 
+    @property
+    def offset(self) -> float | None:
+        """Seconds from stamps to media time; None: not known."""
+        return self._offset
+
     def tell(self, stamp: float | None, wall: float) -> Moment:
         """The moment of the next frame.
 
