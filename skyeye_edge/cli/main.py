@@ -26,6 +26,7 @@ from skyeye_edge.cli import (
     ground,
     import_,
     merge,
+    replay,
     train,
     watch,
 )
@@ -39,6 +40,7 @@ COMMANDS = (
     ground,
     ask,
     watch,
+    replay,
     control,
     data,
     train,

@@ -42,6 +42,7 @@ EXAMPLES = (
 PLANNED = (  # what stands in the file where --config is given
     *("urls", "phrase", "question", "every", "keep_damaged", "gate", "heartbeat"),
     *("max_age", "max_latency", "priority", "alert", "source_option", "sinks"),
+    *("record", "record_gib"),
 )
 
 
@@ -99,6 +100,19 @@ def add_parser(commands: Commands) -> None:
         type=priorities,
         metavar="LIST",
         help="of several URLs, how many turns each gets, as 2,1,1; default: the same",
+    )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="keep the packets of live sources and all decisions there, for skyeye-edge replay",
+    )
+    parser.add_argument(
+        "--record-gib",
+        type=gib,
+        default=16.0,
+        metavar="N",
+        help="room for packets there; the oldest go when it is full; default 16",
     )
     parser.set_defaults(run=run, defaults={name: parser.get_default(name) for name in PLANNED})
     parser.add_argument(
@@ -199,6 +213,14 @@ def source_option(text: str) -> tuple[str, str]:
         # not the text itself: it may be a password
         raise argparse.ArgumentTypeError("give NAME=VALUE, as rtsp_transport=udp")
     return name, value
+
+
+def gib(text: str) -> float:
+    """The value of --record-gib."""
+    value = seconds(text)
+    if value < 1 / 1024:
+        raise argparse.ArgumentTypeError(f"{text!r}: give at least 0.001 (a MiB)")
+    return value
 
 
 def priorities(text: str) -> list[float]:

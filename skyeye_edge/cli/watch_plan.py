@@ -52,11 +52,14 @@ class Plan:
     max_latency: float | None = None
     keep_damaged: bool = False
     alerts: tuple[Alert, ...] = ()
+    record: str | None = None  # a folder
+    record_gib: float = 16.0
 
     def options(self) -> dict[str, Any]:
         """What holds for all sources alike, as `Model.streams` takes it."""
         alike = ("every", "gate", "heartbeat", "max_age", "max_latency", "keep_damaged")
-        return {name: getattr(self, name) for name in alike}
+        recorded = ("record", "record_gib")
+        return {name: getattr(self, name) for name in (*alike, *recorded)}
 
 
 def plan_of_options(args: argparse.Namespace) -> Plan:
@@ -87,6 +90,8 @@ def plan_of_options(args: argparse.Namespace) -> Plan:
         args.max_latency,
         args.keep_damaged,
         tuple(asked_alerts(args)),
+        None if args.record is None else str(args.record),
+        args.record_gib,
     )
     return with_folder(plan, args.output)
 
@@ -142,17 +147,21 @@ def _plan(values: object, folder: Path) -> Plan:
             for each in _list(given, "alerts")
         ]
     )
-    return Plan(sources, tasks, sinks, alerts=alerts, **_options(given))
+    return Plan(sources, tasks, sinks, alerts=alerts, **_options(given, folder))
 
 
-def _options(given: Mapping[str, Any]) -> dict[str, Any]:
-    numbers, flags = ("every", "heartbeat", "max_age", "max_latency"), ("gate", "keep_damaged")
+def _options(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    numbers = ("every", "heartbeat", "max_age", "max_latency", "record_gib")
+    flags = ("gate", "keep_damaged")
     options = {name: given[name] for name in (*numbers, *flags) if name in given}
     for name, value in options.items():
         if name in flags:
             check_flag(value, name)
         else:
-            check_number(value, f"{name} (seconds)", 0)
+            check_number(value, f"{name} (GiB)" if name == "record_gib" else f"{name} (seconds)", 0)
+    if "record" in given:
+        check_text(given["record"], "record")
+        options["record"] = _place(given["record"], folder)
     return options
 
 

@@ -167,6 +167,11 @@ class Asking:
                 self.paused = paused
                 self._add(Commanded("pause" if paused else "resume", self.wanted))
 
+    def note(self, action: Action) -> None:
+        """An entry that says that somebody did something, and no more."""
+        with self._changed:
+            self._add(Commanded(action, self.wanted))
+
     def join(self, seconds: float) -> None:
         """Wait for the thread, which ends once its source has."""
         if self._thread is not None and self._thread is not threading.current_thread():

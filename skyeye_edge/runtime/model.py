@@ -442,6 +442,9 @@ class Model:
             sinks: where events go besides: paths and addresses as for `open_sink`, functions of
                 (event, frame), or sinks. None of them can hold the stream up, and they are closed
                 with it.
+            record: a folder in which the packets of a live source and all that is decided are kept,
+                for `skyeye-edge replay`; of a file its place and hash are kept.
+            record_gib: room for packets there; the oldest segments go.
             source_options: of a live source, as {"rtsp_transport": "udp"}: its reader's and
                 FFmpeg's.
 
@@ -493,11 +496,28 @@ class Model:
 
         self._engine.check_open()
         watching = build_watching(
-            self.submit, self.description, "skip" not in self.without, tasks, options
+            self.submit,
+            self.description,
+            self._recorded_as,
+            "skip" not in self.without,
+            tasks,
+            options,
         )
         with watching.closing_if_refused():
             self.spec.check_frames(watching.clip)
         return watching
+
+    @property
+    def _recorded_as(self) -> dict[str, Any]:
+        """What `load` must be told to answer in the same way."""
+        _, options = self._opened_as
+        return {
+            "bundle": str(self.bundle.root),
+            "min_score": options.min_score,
+            "strict": options.strict,
+            "vision": self._vision_name,
+            "language": self._language_name,
+        }
 
     @property
     def without(self) -> frozenset[FastPath]:

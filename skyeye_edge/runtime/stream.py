@@ -32,6 +32,7 @@ from skyeye_edge.core.events import (
 )
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.core.images import write_image
+from skyeye_edge.core.json_types import Action
 from skyeye_edge.core.results import TaskResult, carry
 from skyeye_edge.core.tasks import Task, as_tasks, check_tasks, task_text, with_min_score
 from skyeye_edge.runtime.alerts import Alarm, Alert, add_alert_tasks, as_alerts
@@ -70,6 +71,8 @@ class Stream:
         totals, answered: what an interrupted run had counted before.
         alerts: what is watched for; their tasks are asked behind the others.
         sinks: where events go besides; closed with the stream unless `shares_sinks`.
+        record: what writes a recording of this stream; closed with it.
+        budget: decides what is left out, instead of one made for `max_latency`.
         changed: told when there may be a new event; several streams share one.
         utc: the wall clock.
         clock: monotonic seconds, as in `arrived` of frames.
@@ -98,6 +101,8 @@ class Stream:
         alerts: Sequence[Alert] = (),
         sinks: Fan | None = None,
         shares_sinks: bool = False,
+        record: Fan | None = None,
+        budget: Budget | None = None,
         changed: threading.Condition | None = None,
         utc: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
         clock: Callable[[], float] = time.monotonic,
@@ -118,6 +123,7 @@ class Stream:
         self._alarm = Alarm(alerts)
         self.sinks = sinks or Fan()
         self._shares_sinks = shares_sinks
+        self._record, self._budget = record or Fan(), budget
         self._known: dict[int, TaskResult] = {}  # the last result of each task, as it is carried
         self._known_of = 1  # version of the tasks
         self._utc = utc
@@ -255,6 +261,10 @@ class Stream:
         """Go on after `pause`; from any thread, and twice."""
         self._asking.pause(False)
 
+    def note(self, action: Action) -> None:
+        """Say that somebody did something, without doing it: for what is played again."""
+        self._asking.note(action)
+
     def snapshot(self, path: str | os.PathLike[str]) -> Frame:
         """Save the newest picture, asked about or not, and give it back; from any thread.
 
@@ -296,7 +306,7 @@ class Stream:
         asked = tuple(with_min_score(task, self._min_score) for task in wanted)
         check_tasks(asked, self._clip)
         limit = self._max_latency
-        budget = None if limit is None else Budget(asked, limit)
+        budget = self._budget if limit is None else Budget(asked, limit)
         return Wanted(asked, version, budget, alerts, as_tasks(tasks))
 
     def _tell(self, entry: Entry) -> None:
@@ -307,15 +317,18 @@ class Stream:
         try:
             for event in self._build_events(entry):
                 for each, picture in self._with_alerts(event, frame):
-                    self.sinks.offer(each, picture)
-                    self._ready.append(each)
+                    self._give(each, picture)
         finally:
             if isinstance(entry, Asked):
                 self._asking.told()
         if isinstance(entry, Commanded):
             for alert, picture in self._alarm.change(entry.wanted.alerts):
-                self.sinks.offer(alert, picture)
-                self._ready.append(alert)
+                self._give(alert, picture)
+
+    def _give(self, event: Event, picture: Frame | None) -> None:
+        self.sinks.offer(event, picture)
+        self._record.offer(event, picture)
+        self._ready.append(event)
 
     def _with_alerts(
         self, event: Event, frame: Frame | None
@@ -444,6 +457,7 @@ class Stream:
             self._gate.forget()
 
     def _close_sinks(self) -> None:
+        self._record.close()
         if not self._shares_sinks:
             self.sinks.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -19,6 +20,7 @@ from skyeye_edge.runtime.alerts import Alert, add_alert_tasks, as_alerts
 from skyeye_edge.runtime.budget import check_max_latency
 from skyeye_edge.runtime.gate import DEFAULT_HEARTBEAT, Gate, check_heartbeat
 from skyeye_edge.runtime.question import Answer
+from skyeye_edge.runtime.recording import DEFAULT_GIB, Recorded, begin_recording, check_room
 from skyeye_edge.runtime.sinks import SinkLike, open_sinks
 from skyeye_edge.runtime.sinks.fan import Fan
 from skyeye_edge.runtime.sources import open_source
@@ -43,6 +45,8 @@ class StreamOptions(TypedDict, total=False):
     alerts: Sequence[Alert]
     sinks: Sequence[SinkLike]
     source_options: Mapping[str, str]
+    record: str | os.PathLike[str] | None
+    record_gib: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +68,9 @@ class Watching:
     alerts: tuple[Alert, ...] = ()
     sinks: Fan = field(default_factory=Fan)
     source_options: Mapping[str, str] = field(default_factory=dict)
+    record: str | os.PathLike[str] | None = None
+    record_gib: float = DEFAULT_GIB
+    opened_as: Mapping[str, Any] = field(default_factory=dict)  # the model, for recordings
 
     def __post_init__(self) -> None:
         with self.closing_if_refused():
@@ -81,6 +88,7 @@ class Watching:
             check_number(self.max_age, "max_age (seconds)", 0)
         if self.max_latency is not None:
             check_max_latency(self.max_latency)
+        check_room(self.record_gib)
 
     @contextmanager
     def closing_if_refused(self) -> Iterator[None]:
@@ -111,6 +119,20 @@ class Watching:
         gated = live and self.clip == 1 if self.gate is None else self.gate
         goes_on = live or isinstance(opened, Push)  # whether or not anybody asks
         limit = self.max_latency
+        record = None
+        if self.record is not None:
+            wanted = Recorded(
+                source=opened.name,
+                media=None,
+                tasks=self.tasks,
+                alerts=self.alerts,
+                model=self.description,
+                opened_as=self.opened_as,
+                min_score=self.min_score,
+                clip=self.clip,
+                keep_damaged=self.keep_damaged,
+            )
+            record = Fan([begin_recording(Path(self.record), self.record_gib, opened, wanted)])
         return Stream(
             partial(self.submit, client=object(), priority=priority),
             opened,
@@ -125,6 +147,7 @@ class Watching:
             alerts=self.alerts,
             sinks=self.sinks,
             shares_sinks=changed is not None,
+            record=record,
             ahead=AHEAD - goes_on if limit is None else 1,  # whoever waits in line comes late
             eager=not goes_on,
             changed=changed,
@@ -134,6 +157,7 @@ class Watching:
 def build_watching(
     submit: Callable[..., Future[Answer]],
     description: Mapping[str, str],
+    opened_as: Mapping[str, Any],
     skip: bool,
     tasks: Sequence[Task],
     options: StreamOptions,
@@ -150,7 +174,7 @@ def build_watching(
         raise TypeError(f"a stream has no option {name!r}; there are {known}")
     values["alerts"] = as_alerts(values.get("alerts", ()))
     values["sinks"] = Fan(open_sinks(values.get("sinks", ())))
-    return Watching(submit, description, skip, as_tasks(tasks), **values)
+    return Watching(submit, description, skip, as_tasks(tasks), opened_as=opened_as, **values)
 
 
 def check_priority(priority: float) -> None:

@@ -47,6 +47,7 @@ ELSEWHERE = {
     "ffplay": "test_video_sinks.py, with ffprobe",
     "mosquitto_sub": "test_all_sinks.py",
     "skyeye-edge watch": "test_cli.py, against a sender on this machine",
+    "skyeye-edge replay": "test_replay_command.py, of a sender on this machine",
     "python examples/": "test_examples.py",
     "python benchmarks/alerts.py": "test_benchmarks_engine.py runs the quick form",
     "python benchmarks/run_all.py": "test_benchmarks_engine.py runs the quick forms",
@@ -77,7 +78,7 @@ def run(command: str) -> int:
 def is_quick(command: str) -> bool:
     """Runs in seconds, with nothing but a clip and a photo; the rest has tests of its own."""
     return command.startswith("skyeye-edge ") and not re.search(
-        r"\bmy[-_]| watch | control ", command
+        r"\bmy[-_]| watch | control | replay ", command
     )
 
 

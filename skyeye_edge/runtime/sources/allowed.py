@@ -7,7 +7,7 @@ open next: other files of this machine, or other machines. So a file is only a f
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyeye_edge.core import limits
 from skyeye_edge.core.errors import needs
@@ -39,6 +39,6 @@ def set_limits(context: av.VideoCodecContext) -> None:
     context.options = {**context.options, "max_pixels": str(limits.FRAME_PIXELS)}
 
 
-def is_too_large(packet: av.Packet[av.VideoStream]) -> bool:
+def is_too_large(packet: av.Packet[Any]) -> bool:
     """Whether a compressed picture is larger than any camera's."""
     return packet.size > limits.PACKET_BYTES

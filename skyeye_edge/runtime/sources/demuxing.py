@@ -53,7 +53,8 @@ def follow(opened: Opened, session: Session) -> End:
     decoder = Decoder()
     drought = Drought()
     for packet in opened.packets:
-        # Here is where a recording takes every packet as it came.
+        if session.tap is not None:
+            session.tap.take(packet)
         if opened.is_video(packet):
             _decode(packet, opened, decoder, session, drought)
             if drought.is_certain:
@@ -72,6 +73,8 @@ def _decode(
     packet: av.Packet[Any], opened: Opened, decoder: Decoder, session: Session, drought: Drought
 ) -> None:
     if not session.is_wanted(packet):
+        if session.tap is not None:
+            session.tap.left_out()
         return
     if is_too_large(packet):
         session.counts += Counts(1, 0, {"decode": 1})

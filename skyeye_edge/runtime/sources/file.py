@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skyeye_edge.core import limits
 from skyeye_edge.core.errors import InputError, MediaError, needs
@@ -165,9 +165,7 @@ class Pictures:
                     yield from skipper.shown(packet)
             yield from skipper.end()
 
-    def _packets(
-        self, container: InputContainer, stream: VideoStream
-    ) -> Iterator[av.Packet[VideoStream]]:
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[Any]]:
         """Those of the video."""
         # other streams, such as sound, are not read
         for packet in container.demux(stream, *container.streams.data):

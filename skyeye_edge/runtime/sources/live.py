@@ -21,6 +21,7 @@ from skyeye_edge.runtime.sources.decoding import DAMAGED
 from skyeye_edge.runtime.sources.live_child import POLITE, Message, ReaderProcess
 from skyeye_edge.runtime.sources.mailbox import Mailbox
 from skyeye_edge.runtime.sources.messages import Request
+from skyeye_edge.runtime.sources.packet_tap import TapOrder
 from skyeye_edge.runtime.sources.registry import Notes, Patience, live_target
 from skyeye_edge.runtime.sources.source import Item
 from skyeye_edge.runtime.sources.timing import Moment, check_every
@@ -92,7 +93,13 @@ class LiveSource:
         self._last: Moment | None = None  # frame that the reader has told of
         self._heard = 0.0  # when the last frame was, or the opening began; monotonic seconds
         self._notes: Notes = {}  # of the reader, for the one after it
+        self._tap: TapOrder | None = None  # where packets are kept
+        self._tap_failure = ""
         self._failure: InputError | None = None  # why there is no sense in trying again
+
+    def keep_packets(self, order: TapOrder) -> None:
+        """Write every packet to disk, from the next opening on."""
+        self._tap = order
 
     def items(self, every: float) -> Iterator[Item]:
         """Changes of state, and the newest frame each time one is asked for. To be called once."""
@@ -156,7 +163,14 @@ class LiveSource:
                 if self._stopping.wait(min(wait, WARM_UP)):
                     return End("stopped")
                 reader.begin(
-                    Request(self._target, every, self._last, self._keep_damaged, self._notes)
+                    Request(
+                        self._target,
+                        every,
+                        self._last,
+                        self._keep_damaged,
+                        self._notes,
+                        self._tap,
+                    )
                 )
                 self._pass_wishes_to(reader)
                 try:
@@ -200,6 +214,7 @@ class LiveSource:
         if self._last != known and not (self._state == "STALLED" and values["last_words"]):
             self._change("LIVE", "frames arrive")
         self._notes = values.get("notes", self._notes)
+        self._heed_tap(values.get("tap", ""))
         if values["marked"] and not self._warned:
             self._warned = True
             log.warning(DAMAGED, self.name, ", or because two senders use one port")
@@ -231,6 +246,17 @@ class LiveSource:
             self._wish = False
         self._box.offer(frame)
         return None
+
+    def _heed_tap(self, failure: str) -> None:
+        """Say once that packets are not recorded any more."""
+        if failure and failure != self._tap_failure:
+            log.error(
+                "%s: recording stops: %s; the stream goes on, and the recording with the next "
+                "opening",
+                self.name,
+                failure,
+            )
+        self._tap_failure = failure
 
     def _change(self, state: State, cause: str) -> None:
         again = state == self._state and (state != "RECONNECTING" or cause == self._cause)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from skyeye_edge.runtime.sources.causes import End, SourceEnded, end_after
 from skyeye_edge.runtime.sources.demuxing import follow
 from skyeye_edge.runtime.sources.messages import ParentGone, Request, write_message
+from skyeye_edge.runtime.sources.packet_tap import PacketTap
 from skyeye_edge.runtime.sources.readers import open_reader
 from skyeye_edge.runtime.sources.session import Session
 
@@ -27,12 +28,18 @@ def run(request: Request, wishes: int, output: int) -> None:
     with suppress(ParentGone):
         end = _end(request, session)
         session.end(end)
+    if session.tap is not None:
+        session.tap.close()
 
 
 def _end(request: Request, session: Session) -> End:
     """Read it; how that ended."""
     try:
         with open_reader(request.target, session.notes) as opened:
+            if request.tap is not None:
+                session.tap = PacketTap(
+                    request.tap, opened.context.name, opened.video, opened.streams
+                )
             return follow(opened, session)
     except ParentGone:
         raise

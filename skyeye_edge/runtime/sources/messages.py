@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from skyeye_edge.runtime.sources.packet_tap import TapOrder
 from skyeye_edge.runtime.sources.registry import Notes, Target
 from skyeye_edge.runtime.sources.timing import Moment
 
@@ -37,17 +38,19 @@ class Request:
     last: Moment | None = None  # last frame of an earlier opening
     keep_damaged: bool = False  # pictures that the decoder marks are wanted too
     notes: Notes = field(default_factory=dict)  # of earlier openings
+    tap: TapOrder | None = None  # where packets are kept
 
 
 def parse_request(values: Mapping[str, Any]) -> Request:
     """The reverse of `asdict`."""
-    last = values["last"]
+    last, tap = values["last"], values["tap"]
     return Request(
         Target(**values["target"]),
         values["every"],
         None if last is None else Moment(**last),
         values["keep_damaged"],
         values["notes"],
+        None if tap is None else TapOrder(**tap),
     )
 
 

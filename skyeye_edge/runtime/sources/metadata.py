@@ -38,13 +38,13 @@ class MetadataQueue:
     def __init__(self) -> None:
         self._waiting: deque[_Waiting] = deque(maxlen=METADATA_PACKETS)
 
-    def add(self, packet: av.Packet[Any]) -> None:
-        """Take in a packet; an empty or a giant one is left out."""
+    def add(self, packet: av.Packet[Any], shift: float = 0.0) -> None:
+        """Take in a packet, `shift` seconds later; an empty or a giant one is left out."""
         if not 0 < packet.size <= METADATA_BYTES:
             return
         stamp = None
         if packet.pts is not None and packet.time_base is not None:
-            stamp = float(packet.pts * packet.time_base)
+            stamp = float(packet.pts * packet.time_base) + shift
         stream = packet.stream
         data = DataPacket(stream.name or "data", bytes(packet), None, stream.index)
         self._waiting.append(_Waiting(data, stamp))

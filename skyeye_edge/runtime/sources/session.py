@@ -20,6 +20,7 @@ from skyeye_edge.runtime.sources.causes import End
 from skyeye_edge.runtime.sources.decoding import Picture
 from skyeye_edge.runtime.sources.messages import Request
 from skyeye_edge.runtime.sources.metadata import MetadataQueue
+from skyeye_edge.runtime.sources.packet_tap import PacketTap
 from skyeye_edge.runtime.sources.pixels import Converter
 from skyeye_edge.runtime.sources.registry import Notes
 from skyeye_edge.runtime.sources.timing import Lag, MediaClock, Moment, Sampler
@@ -70,6 +71,7 @@ class Session:
         self.marked = False  # some picture was, since the last message
         self.converter = Converter()
         self.metadata = MetadataQueue()
+        self.tap: PacketTap | None = None  # where packets are recorded
         self._noted = json.dumps(self.request.notes)  # what the parent knows of them
         self.notes: Notes = json.loads(self._noted)
         self.arrived = self.clock()
@@ -146,6 +148,8 @@ class Session:
         assert self.waiting is not None
         waiting, self.waiting = self.waiting, None
         self.wanted = False
+        if self.tap is not None:
+            self.tap.handed_over(waiting.picture, waiting.moment, damaged=waiting.damaged)
         began = time.perf_counter()
         rgb = self.converter.upright_rgb(waiting.picture.raw)
         values = {
@@ -184,6 +188,8 @@ class Session:
         if (noted := json.dumps(self.notes)) != self._noted:
             self._noted = noted
             facts["notes"] = self.notes
+        if self.tap is not None:
+            facts["tap"] = self.tap.failure
         self.send(values | facts, rgb)
 
     def _listen(self) -> None:
