@@ -16,6 +16,7 @@ LARGEST = 65535
 KERNEL_BYTES = 4 << 20  # wanted for the socket; the kernel gives less where its limit is lower
 MOST_BYTES = 16 << 20  # that may wait for whoever decodes: seconds of any stream
 LOOK = 0.5  # seconds after which a closed socket is noticed
+ANY = ipaddress.IPv4Address(0)  # every interface
 TS_PACKET, TS_SYNC = 188, 0x47
 RTP_HEADER = 12  # bytes
 
@@ -118,9 +119,16 @@ class Datagrams:
 def _listening(host: str, port: int, interface: str) -> socket.socket:
     """A socket bound to where datagrams arrive."""
     address = _resolved(host)
+    if interface and _is_number(interface) and address == ANY:
+        address = ipaddress.IPv4Address(interface)
+    if address == ANY and socket.has_dualstack_ipv6():
+        # GStreamer's udpsink sends to localhost by default, and that may be ::1.
+        address = ipaddress.IPv6Address("::")
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_DGRAM)
     try:
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
         if address.is_multicast:
             # Others may listen to a group, too. To a single address they may not: the kernel
@@ -129,9 +137,7 @@ def _listening(host: str, port: int, interface: str) -> socket.socket:
             opened.bind((f"{address}", port))
             _join(opened, address, interface)
         else:
-            if interface and _is_number(interface) and address == ipaddress.IPv4Address(0):
-                address = ipaddress.IPv4Address(interface)
-            elif interface:
+            if interface and not _is_number(interface):
                 _bind_to(opened, interface)
             opened.bind((f"{address}", port))
     except OSError as error:
@@ -142,7 +148,7 @@ def _listening(host: str, port: int, interface: str) -> socket.socket:
 
 def _resolved(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     if not host:
-        return ipaddress.IPv4Address(0)
+        return ANY
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

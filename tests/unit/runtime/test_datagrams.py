@@ -82,6 +82,16 @@ def test_a_group_is_heard_through_the_interface_that_is_named(interface: str) ->
         assert datagrams.take(60.0) == b"hello"
 
 
+@pytest.mark.parametrize("sender", ["127.0.0.1", "::1"])
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
+def test_every_interface_means_both_families(sender: str) -> None:
+    family = socket.AF_INET6 if ":" in sender else socket.AF_INET
+    with Datagrams("0.0.0.0", 0) as datagrams, socket.socket(family, socket.SOCK_DGRAM) as out:
+        out.sendto(b"hello", (sender, datagrams.place[1]))
+
+        assert datagrams.take(60.0) == b"hello"
+
+
 def test_several_may_listen_to_a_group() -> None:
     group = "239.255.77.77"
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import av
 
 STRANGE = 300  # datagrams of no known kind, after which one says so
-UNREADABLE = 4.0  # seconds of video without parameter sets after which one says so
+UNREADABLE = 10.0  # seconds of video without parameter sets; key frames bring them, and may be rare
 STEP = 0.05  # seconds after which a missing packet may be given up
 TYPED = {"h264": "h264", "h265": "hevc", "hevc": "hevc", "mpegts": "mpegts"}
 PARAMETERS = (
