@@ -48,10 +48,14 @@ PLANNED = (  # what stands in the file where --config is given
 
 def add_parser(commands: Commands) -> None:
     """Options of `watch`."""
-    summary = "Watch live streams (udp:// as MPEG-TS, rtsp://) until Ctrl-C."
+    summary = "Watch live streams (rtsp://, rtp://, udp://, a camera, ...) until Ctrl-C."
     parser = add_command(commands, "watch", summary, EXAMPLES)
     parser.add_argument(
-        "urls", nargs="*", default=[], metavar="URL", help="address; a file is watched as well"
+        "urls",
+        nargs="*",
+        default=[],
+        metavar="URL",
+        help="address, /dev/video0, gst:PIPELINE or - (docs/watch_a_stream.md); or a file",
     )
     add_questions(parser)
     add_alert(parser)
