@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ class Opened:
     context: av.VideoCodecContext  # decodes those of the video; a reader may change it on the way
     video: av.VideoStream | None = None  # None: there is nothing but the video
     streams: tuple[av.stream.Stream, ...] = ()  # all of them, where FFmpeg has opened it
+    heard: Callable[[], None] = lambda: None  # to be called for each packet of the video
     ending: str = ""  # what it means if there are no more packets; empty: that it was lost
 
     def is_video(self, packet: av.Packet[Any]) -> bool:
@@ -56,6 +57,7 @@ def follow(opened: Opened, session: Session) -> End:
         if session.tap is not None:
             session.tap.take(packet)
         if opened.is_video(packet):
+            opened.heard()
             _decode(packet, opened, decoder, session, drought)
             if drought.is_certain:
                 return End("what arrives cannot be decoded any more; its codec may have changed")

@@ -26,7 +26,8 @@ CHUNK = 1 << 20
 # The address comes through standard input, because everybody may read a command line. It comes
 # last: what takes longest is to be ready, and that a process can be before it is needed.
 PROGRAM = """
-import json, os, sys
+import ctypes, json, os, sys
+ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: it does not outlive its parent
 def read():
     line = b""
     while not line.endswith(b"\\n"):

@@ -25,6 +25,7 @@ from tests.integration.live.watching import (
     check_counts,
     has_in_order,
     readers,
+    wait_until,
 )
 
 H264 = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10"
@@ -105,6 +106,7 @@ SECONDS = 2  # of each clip
 CLIPS = {
     "small": "testsrc=size=160x96:rate=20 -c:v libx264",
     "large": "testsrc=size=320x192:rate=20 -c:v libx264",
+    "moved": "testsrc=size=320x192:rate=20 -c:v libx264 -mpegts_start_pid 0x200",
     "hevc": "testsrc=size=320x192:rate=20 -c:v libx265 -x265-params log-level=error:keyint=10",
 }
 
@@ -163,6 +165,20 @@ def test_a_change_of_codec_in_mid_stream_is_noticed_and_opened_anew(
         drone.send("small")
     while (320, 192) not in sizes(watcher):
         drone.send("hevc")
+
+    watcher.stop()
+    check_counts(watcher)
+
+
+@pytest.mark.ffprobe
+def test_a_video_that_moves_to_another_place_in_the_stream_is_opened_anew(
+    watched: Callable[..., Watcher], port: int, tmp_path: Path
+) -> None:
+    drone, watcher = Drone(tmp_path, port, 0.0), watched(f"udp://127.0.0.1:{port}")
+    while (160, 96) not in sizes(watcher):
+        drone.send("small")
+    while (320, 192) not in sizes(watcher):
+        drone.send("moved")
 
     watcher.stop()
     check_counts(watcher)
@@ -237,6 +253,28 @@ def test_a_sender_that_freezes_is_stalled_then_lost_and_live_when_it_goes_on(
 
     watcher.stop()
     check_counts(watcher)
+
+
+@pytest.mark.srt
+def test_nothing_is_left_of_a_watch_that_is_killed(port: int, tiny_bundle: Path) -> None:
+    command = [sys.executable, "-m", "skyeye_edge", "watch", f"srt://127.0.0.1:{port}"]
+    options = ["--source-option", "mode=listener", "--bundle", str(tiny_bundle)]
+
+    with subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL) as watch:
+        try:
+            wait_until(lambda: len(descendants(watch.pid)) >= 2)  # a reader, and its program
+            left = descendants(watch.pid)
+        finally:
+            watch.kill()
+
+    wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in left))
+
+
+def descendants(process: int) -> list[int]:
+    """Processes that one has started, and those that they have."""
+    lists = Path(f"/proc/{process}/task").glob("*/children")
+    children = [int(child) for each in lists for child in each.read_text().split()]
+    return [*children, *(each for child in children for each in descendants(child))]
 
 
 @pytest.mark.netns

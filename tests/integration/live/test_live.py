@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from tests.integration.live.watching import (
     check_counts,
     has_in_order,
     readers,
+    wait_until,
 )
 
 
@@ -185,14 +185,6 @@ def test_nothing_that_watch_says_or_writes_or_starts_shows_a_part_of_a_password(
 def written(folder: Path) -> str:
     """The content of every file below a folder."""
     return "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Until something holds that only a file can tell; fails after the limit."""
-    until = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def test_a_reader_that_hangs_is_killed_and_replaced(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -95,3 +96,11 @@ def check_counts(watcher: Watcher) -> None:
     assert received >= indices[-1] + 1
     times = [frame.time for frame in frames]
     assert times == sorted(times)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Until something holds that only a file can tell; fails after the limit."""
+    until = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)

@@ -57,6 +57,7 @@ def opened(target: Target, notes: Notes) -> Iterator[Opened]:
         if arrivals.codec == "mpegts":
             source = Transport(arrivals.payload, lambda most: None, arrivals.silence, first.payload)
             with opened_transport(source, target) as found:
+                found.heard = source.note_picture
                 yield found
         else:
             parameters = sdp.parameters if sdp else _noted(notes, first.sender)

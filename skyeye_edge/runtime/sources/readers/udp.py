@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -13,6 +15,7 @@ from skyeye_edge.runtime.sources.demuxing import Opened, opened_container
 from skyeye_edge.runtime.sources.registry import KINDS, Target
 from skyeye_edge.runtime.sources.rtp import MPEG_TS, codec_of, parse_rtp
 
+CHANGED = 2.0  # seconds without a packet of the video in what arrives: FFmpeg sees no new streams
 STRANGE = 20  # datagrams of no known kind, after which one says so
 
 
@@ -26,6 +29,7 @@ def opened(target: Target) -> Iterator[Opened]:
             lambda wait: datagrams.take(wait), datagrams.take_at_once, silence, first
         )
         with opened_transport(source, target) as found:
+            found.heard = source.note_picture
             yield found
 
 
@@ -63,9 +67,20 @@ class Transport:
     ) -> None:
         self._take, self._take_at_once = take, take_at_once
         self._silence, self._first = silence, first
+        self._heard = math.inf  # when the last packet of the video came; not known before the first
+
+    def note_picture(self) -> None:
+        """A packet of the video has come."""
+        self._heard = time.monotonic()
 
     def read(self, size: int) -> bytes:
-        """Some bytes; at the end none."""
+        """Some bytes.
+
+        Raises:
+            SourceEnded: there are none, or there was video in them and is none any more.
+        """
+        if time.monotonic() - self._heard > CHANGED:
+            raise SourceEnded(End("data arrive, but no pictures; what is sent has changed"))
         first, self._first = self._first, b""
         piece = first or self._take(self._silence)
         if piece is None:
