@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from skyeye_edge.core.errors import InputError, SkyEyeError
+from skyeye_edge.core.errors import InputError, MissingExtraError, SkyEyeError
 from skyeye_edge.runtime.sinks import open_sink, open_sinks
 from skyeye_edge.runtime.sinks.jsonl import JsonlSettings, JsonlStreamSink
 from skyeye_edge.runtime.sinks.options import read_settings, split_options
@@ -73,6 +74,22 @@ def test_a_folder_gets_a_file_that_nobody_had(tmp_path: Path) -> None:
         sink.close()
 
     assert len(list((tmp_path / "new").glob("watch-*Z*.jsonl"))) == 2
+
+
+def test_a_folder_may_have_files_that_are_rotated(tmp_path: Path) -> None:
+    open_sink(f"{tmp_path}/new/?rotate_minutes=10").close()
+
+    (path,) = (tmp_path / "new").iterdir()
+    assert re.fullmatch(r"watch-\w+Z\.00001\.jsonl", path.name)
+
+
+def test_a_broker_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "paho"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "paho", None)  # as import itself says that it is not there
+
+    with pytest.raises(MissingExtraError, match=r"'paho.*\[mqtt\]"):
+        open_sink("mqtt://127.0.0.1/uav")
 
 
 def test_what_was_opened_before_a_wrong_one_is_closed(tmp_path: Path) -> None:
