@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from skyeye_edge.core.limits import PACKET_BYTES
+
 Codec = Literal["h264", "hevc"]
 HEADER = 12  # bytes
 RTCP = range(192, 224)  # second byte, where both share a port (RFC 5761)
@@ -19,6 +21,7 @@ START = b"\0\0\0\1"
 LATEST = 100  # a number so far back is late or doubled, and not of a sender that began anew
 FARTHEST = 3000  # numbers that may be missing; beyond, the sender began anew
 MOST_WAITING = 1024  # packets that wait for one that is missing
+MOST_BYTES = PACKET_BYTES // 4  # of a picture; of a camera's radio link it is far above any
 MOST_SETS = 16  # parameter sets of a kind that are kept
 
 
@@ -191,6 +194,7 @@ class Pictures:
             self._keep(each)
         self._units: list[bytes] = []  # of the picture that is being put together
         self._fragment: bytearray | None = None  # of a unit that comes in parts
+        self._bytes = 0  # of them
         self._damaged = False
         self._raw: int | None = None  # timestamp, 32 bits
         self._time = 0  # the same without wraps, from 0
@@ -256,7 +260,8 @@ class Pictures:
         if self._fragment is None:
             self._damaged = True  # its beginning is missing
             return
-        self._fragment += body
+        if len(self._fragment) < MOST_BYTES:
+            self._fragment += body
         if mark & 0x40:
             self._put(bytes(self._fragment))
             self._fragment = None
@@ -275,7 +280,10 @@ class Pictures:
             self._put(fragment)
 
     def _put(self, unit: bytes) -> None:
-        if unit:
+        self._bytes += len(unit)
+        if self._bytes > MOST_BYTES:  # a sender that never ends its picture
+            self._units, self._damaged = [], True
+        elif unit:
             self._keep(unit)
             self._units.append(unit)
 
@@ -297,7 +305,7 @@ class Pictures:
 
     def _finished(self) -> Iterator[Unit]:
         self._end_fragment()
-        units, self._units = self._units, []
+        units, self._units, self._bytes = self._units, [], 0
         damaged, self._damaged = self._damaged, False
         kinds = {self._kind(unit) for unit in units}
         key = not kinds.isdisjoint(self._kinds.keys)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.limits import check_sdp
 from skyeye_edge.runtime.sources.rtp import MPEG_TS
 
-LARGEST = 64 << 10  # bytes; real ones have less than one thousand
 LONGEST_SET = 4096  # bytes of a parameter set
 CODECS: dict[str, Literal["h264", "hevc", "mpegts"]] = {
     "H264": "h264",
@@ -39,8 +39,10 @@ def parse_sdp(text: str) -> Sdp:
     Raises:
         InputError: there is none, it is encrypted, or of a codec that cannot be watched this way.
     """
-    if len(text) > LARGEST:
-        raise InputError(f"SDP: longer than {LARGEST:,} characters, which none is")
+    try:
+        check_sdp(text)
+    except ValueError as error:
+        raise InputError(f"SDP: {error}") from error
     session, media = _sections(text)
     place, protocol, payload_type = _media_line(media[0])
     if protocol not in ("RTP/AVP", "RTP/AVPF"):

@@ -193,6 +193,15 @@ def test_time_runs_on_where_its_32_bits_wrap(steps: list[int]) -> None:
     assert [unit.timestamp for unit in units] == [time - times[0] for time in times]
 
 
+def test_a_picture_without_end_does_not_fill_the_memory() -> None:
+    pictures, kibibytes = Pictures("h264", [SPS, PPS]), b"\x41" + bytes(60 << 10)
+
+    endless = [packet(number, kibibytes, timestamp=7) for number in range(600)]
+    units = whole(pictures, in_order(*endless, packet(600, b"\x41next", timestamp=9, marker=1)))
+
+    assert sum(len(unit.data) for unit in units) < 1000
+
+
 @given(st.lists(st.tuples(st.binary(max_size=12), st.booleans(), st.booleans()), max_size=30))
 def test_any_payloads_give_pictures_or_nothing(
     came: list[tuple[bytes, bool, bool]],

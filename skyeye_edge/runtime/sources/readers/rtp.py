@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from skyeye_edge.core.errors import InputError
+from skyeye_edge.core.limits import SDP_BYTES
+from skyeye_edge.runtime.sources.allowed import set_limits
 from skyeye_edge.runtime.sources.causes import End, SourceEnded
 from skyeye_edge.runtime.sources.datagrams import Datagrams, speaks_mpegts
 from skyeye_edge.runtime.sources.demuxing import Opened
@@ -32,7 +34,7 @@ from skyeye_edge.runtime.sources.rtp import (
     codec_of,
     parse_rtp,
 )
-from skyeye_edge.runtime.sources.sdp import LARGEST, Sdp, parse_sdp
+from skyeye_edge.runtime.sources.sdp import Sdp, parse_sdp
 
 if TYPE_CHECKING:
     import av
@@ -75,6 +77,7 @@ def _opened_video(units: Iterator[Unit], codec: Codec) -> Opened:
     import av
 
     context = av.VideoCodecContext.create(codec, "r")
+    set_limits(context)
     context.thread_count = 1  # every thread would add one frame of delay
     return Opened(map(_packet, units), context)
 
@@ -177,7 +180,7 @@ def _read_sdp(target: Target) -> Sdp | None:
         return None
     try:
         with Path(target.text).open("rb") as file:
-            text = file.read(LARGEST + 1).decode("utf-8", "replace")
+            text = file.read(SDP_BYTES + 1).decode("utf-8", "replace")
         return parse_sdp(text)
     except InputError as error:
         raise SourceEnded(End(f"{error}", final=True)) from error
