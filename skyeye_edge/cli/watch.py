@@ -222,7 +222,7 @@ def source_option(text: str) -> tuple[str, str]:
 def gib(text: str) -> float:
     """The value of --record-gib."""
     value = seconds(text)
-    if value < 1 / 1024:
+    if value < 0.001:
         raise argparse.ArgumentTypeError(f"{text!r}: give at least 0.001 (a MiB)")
     return value
 

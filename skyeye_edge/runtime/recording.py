@@ -31,7 +31,7 @@ from skyeye_edge.runtime.sources.source import Source
 SCHEMA: Literal[1] = 1
 FACTS, EVENTS = "recording.json", "events.jsonl"
 DEFAULT_GIB = 16.0
-LEAST_GIB = 1 / 1024
+LEAST_GIB = 2**-14  # 64 KiB
 GIB = 2**30
 
 

@@ -41,7 +41,7 @@ from skyeye_edge.runtime.sources.recorded import (
 from skyeye_edge.runtime.sources.source import Item
 from skyeye_edge.runtime.stream import Stream
 
-VOLATILE = ("id", "utc", "timing_ms")
+VOLATILE = ("id", "utc", "timing_ms", "evidence")  # evidence: ids of other events
 NOTHING = np.zeros((1, 1, 3), np.uint8)  # of a heartbeat: nobody looks at its picture
 
 

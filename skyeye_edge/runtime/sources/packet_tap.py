@@ -36,6 +36,7 @@ LONGEST = 60.0  # seconds of a segment, up to the next key frame
 SHARE = 16  # one part of these of the room is a segment at most
 LEAP = 10.0  # seconds by which stamps may go on between two packets; else it is another segment
 REMEMBERED = 512  # packets in the decoder
+EARLY = 64  # packets of data that wait for the first picture
 IN_TS = ("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4")
 
 
@@ -69,6 +70,7 @@ class PacketTap:
         self._folder = Path(order.folder) / "packets"
         self._opening = secrets.token_hex(8)  # segments of one are decoded in one go
         self._segment: _Segment | None = None
+        self._early: deque[av.Packet[Any]] = deque(maxlen=EARLY)  # of data, before a picture
         self._places: deque[tuple[int | None, tuple[int, int]]] = deque(maxlen=REMEMBERED)
         if codec == "rawvideo":
             self.failure = "raw pictures of a pipeline are not recorded; let it give H.264"
@@ -80,8 +82,8 @@ class PacketTap:
         try:
             if self._video is None or packet.stream.index == self._video.index:
                 self._take_video(packet)
-            elif is_data(packet) and self._segment is not None:
-                self._segment.write_data(packet)
+            elif is_data(packet):
+                self._take_data(packet)
         except (OSError, ValueError) as error:  # a full disk; what FFmpeg does not want to write
             self._fail(error)
 
@@ -117,18 +119,29 @@ class PacketTap:
         segment = self._segment
         if segment is None or segment.is_over(stamp, packet.is_keyframe):
             self.close()
-            segment = self._segment = self._begin()
+            segment = self._segment = self._begin(packet)
         place = segment.write_video(packet, stamp)
         self._places.append((packet.pts, (segment.number, place)))
 
-    def _begin(self) -> _Segment:
+        while self._early:
+            segment.write_data(self._early.popleft())
+
+    def _take_data(self, packet: av.Packet[Any]) -> None:
+        if self._segment is None:
+            self._early.append(packet)
+        else:
+            self._segment.write_data(packet)
+
+    def _begin(self, first: av.Packet[Any]) -> _Segment:
         self._folder.mkdir(parents=True, exist_ok=True)
         make_room(self._folder.parent.parent, self._order.room)
         number = 1 + max((int(each.stem) for each in self._folder.glob("*.jsonl")), default=0)
         room = self._order.room // SHARE
-        return _Segment(
-            self._folder, number, self._codec, self._video, self._streams, self._opening, room
-        )
+        segment = _Segment(self._folder, number, self._codec, self._video, self._streams, room)
+        entry = not self._places or first.is_keyframe
+        head = {"opening": self._opening, "entry": entry, "codec": self._codec}
+        segment.note(head | {"file": segment.path.name, "began": _utc()})
+        return segment
 
     def _note(self, values: dict[str, Any]) -> None:
         assert self._segment is not None
@@ -152,7 +165,6 @@ class _Segment:
         codec: str,
         video: av.VideoStream | None,
         streams: Sequence[av.stream.Stream],
-        opening: str,
         most: int,
     ) -> None:
         import av
@@ -182,8 +194,7 @@ class _Segment:
         self._stamp: float | None = None  # when the last packet was to be decoded, seconds
         self._decoded = {index: 0 for index in (-1, *self._data)}  # last of each stream; -1: video
         self._bytes = 0
-        head = {"opening": opening, "codec": codec, "file": path.name, "began": _utc()}
-        self.note(head)
+        self.path = path
 
     def is_over(self, stamp: float | None, key: bool) -> bool:
         """Whether the next packet, to be decoded at `stamp` seconds, begins another segment."""

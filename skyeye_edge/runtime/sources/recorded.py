@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -63,6 +63,7 @@ class Segment:
     path: Path
     opening: str
     codec: str
+    entry: bool  # decoding may begin here: a key frame, or the first of its opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ def read_index(folder: Path) -> Index:
                 if "opening" in values:
                     path = folder / Path(values["file"]).name
                     if path.exists():
-                        segments.append(Segment(number, path, values["opening"], values["codec"]))
+                        opening, codec = values["opening"], values["codec"]
+                        segments.append(Segment(number, path, opening, codec, values["entry"]))
                 elif "undecoded" in values:
                     undecoded.add(number << SHIFT | int(values["undecoded"]))
                 else:
@@ -104,7 +106,17 @@ def read_index(folder: Path) -> Index:
                     shots[shot.index] = shot
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(f"{file}: not the notes of a recording ({error!r})") from error
-    return Index(tuple(segments), shots, frozenset(undecoded))
+    return Index(tuple(_decodable(segments)), shots, frozenset(undecoded))
+
+
+def _decodable(segments: Iterable[Segment]) -> Iterator[Segment]:
+    """Without those whose pictures are drawn from a segment that is gone."""
+    last: dict[str, int] = {}
+    for segment in segments:
+        follows = last.get(segment.opening) == segment.number - 1
+        if segment.entry or follows:
+            last[segment.opening] = segment.number
+            yield segment
 
 
 def recorded_stills(index: Index, wanted: Collection[int]) -> Iterator[Still]:
