@@ -422,7 +422,8 @@ class Model:
         """Events of a source, to be used as a context manager and iterated over.
 
         Args:
-            source: a video, an image, a folder of images, an address (udp://, rtsp://), or `Push`.
+            source: a video, an image, a folder or sequence of images, `Push`, or a live source:
+                "rtsp://...", "rtp://...", "udp://...", "/dev/video0", "gst:..." and others.
             tasks: what is asked about each frame.
             priority: of the turns of this stream; at 2 it gets twice as many as others at 1.
             every: seconds between answers, 1.0; 0 is every frame.

@@ -170,6 +170,24 @@ def test_a_change_of_codec_in_mid_stream_is_noticed_and_opened_anew(
     check_counts(watcher)
 
 
+@pytest.mark.gstreamer
+def test_a_sender_of_rtp_that_comes_back_with_another_codec_is_opened_anew(
+    send: Callable[[str, int], Sender], watched: Callable[..., Watcher], port: int
+) -> None:
+    sender = send(PAYLOADS["rtp"], port)
+    watcher = watched(f"rtp://127.0.0.1:{port}")
+    watcher.wait_for_frames(5)
+    sender.kill()
+    send("x265enc tune=zerolatency key-int-max=10 ! rtph265pay config-interval=1", port)
+
+    watcher.wait(lambda: watcher.frames[-1].epoch > 0)
+    watcher.wait_for_frames(5)
+
+    watcher.stop()
+    check_counts(watcher)
+    assert any("codec" in cause for cause in watcher.causes)
+
+
 @pytest.mark.ffprobe
 def test_a_video_that_moves_to_another_place_in_the_stream_is_opened_anew(
     watched: Callable[..., Watcher], port: int, tmp_path: Path

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 STRANGE = 300  # datagrams of no known kind, after which one says so
 UNREADABLE = 10.0  # seconds of video without parameter sets; key frames bring them, and may be rare
+OTHER_CODEC = 5  # packets of one, in a row, after which it is believed
 STEP = 0.05  # seconds after which a missing packet may be given up
 TYPED = {"h264": "h264", "h265": "hevc", "hevc": "hevc", "mpegts": "mpegts"}
 PARAMETERS = (
@@ -102,6 +103,8 @@ class Arrivals:
         self._patience = seconds(target, "max_delay")
         self._payload_type = sdp.payload_type if sdp else None
         self._datagrams = datagrams
+        self._told = self.codec is not None  # and not found out
+        self._strange = 0  # packets in a row of another codec
 
     def first(self) -> RtpPacket:
         """The first packet of which it is clear what it is."""
@@ -132,6 +135,7 @@ class Arrivals:
             now = time.monotonic()
             heard = heard if packet is None else now
             for each, missing in sequence.sorted(packet, now):
+                self._check_codec(each)
                 yield from pictures.add(each, missing=missing)
                 if pictures.parameters != known:
                     known = pictures.parameters
@@ -141,6 +145,14 @@ class Arrivals:
             if not pictures.knows_parameters and now - began > UNREADABLE:
                 raise SourceEnded(End(PARAMETERS))
             packet = self._next(STEP if sequence.waits else self.silence)
+
+    def _check_codec(self, packet: RtpPacket) -> None:
+        """End where another codec has begun to come; the next opening finds out which."""
+        found = codec_of(packet.payload)
+        if found is not None:
+            self._strange = 0 if self._told or found == self.codec else self._strange + 1
+        if self._strange >= OTHER_CODEC:
+            raise SourceEnded(End("the sender has changed its codec"))
 
     def _next(self, wait: float) -> RtpPacket | None:
         """The next packet of the video; None if none came, or it is something else."""
