@@ -71,6 +71,7 @@ class PacketTap:
         self._opening = secrets.token_hex(8)  # segments of one are decoded in one go
         self._segment: _Segment | None = None
         self._early: deque[av.Packet[Any]] = deque(maxlen=EARLY)  # of data, before a picture
+        self._given: list[dict[str, Any]] = []  # notes of pictures that may not be written yet
         self._places: deque[tuple[int | None, tuple[int, int]]] = deque(maxlen=REMEMBERED)
         if codec == "rawvideo":
             self.failure = "raw pictures of a pipeline are not recorded; let it give H.264"
@@ -103,16 +104,25 @@ class PacketTap:
             segment, stamp = place
             where = {"segment": segment, "pts": stamp, "damaged": damaged}
             when = {"index": moment.index, "epoch": moment.epoch, "time": moment.time}
-            self._note(when | where)
+            self._given.append(when | where)
 
     def close(self) -> None:
         """Finish the segment. Never raises."""
-        segment, self._segment = self._segment, None
+        segment = self._segment
         if segment is not None:
             try:
+                self._write_notes()
+                self._segment = None
                 segment.close()
             except (OSError, ValueError) as error:
+                self._segment = None
                 self.failure = self.failure or _words(error)
+
+    def _write_notes(self) -> None:
+        assert self._segment is not None
+        given, self._given = self._given, []
+        for values in given:
+            self._segment.note(values)
 
     def _take_video(self, packet: av.Packet[Any]) -> None:
         stamp = _seconds(packet.dts if packet.dts is not None else packet.pts, packet)
@@ -122,7 +132,9 @@ class PacketTap:
             segment = self._segment = self._begin(packet)
         place = segment.write_video(packet, stamp)
         self._places.append((packet.pts, (segment.number, place)))
-
+        # FFmpeg keeps the last packet back to put those of data before it: only now is the one
+        # before it on disk, and a note about it true.
+        self._write_notes()
         while self._early:
             segment.write_data(self._early.popleft())
 

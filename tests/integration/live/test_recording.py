@@ -259,3 +259,24 @@ def test_what_cannot_be_had_again_is_not_recorded(
     with pytest.raises(sky.InputError, match="only live sources and video files"):
         tiny.stream(source, TASKS, record=tmp_path / "flight")
     assert not (tmp_path / "flight").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.ffprobe
+@pytest.mark.parametrize(
+    "encoder",
+    ["libx264 -bf 3 -g 30", "libx265 -g 20 -x265-params log-level=none", "mpeg2video -bf 2 -g 12"],
+    ids=["H.264 with B pictures", "H.265", "MPEG-2"],
+)
+def test_pictures_that_are_shown_in_another_order_are_the_same_again(
+    tiny: sky.Model, started: Callable[..., Sender], port: int, tmp_path: Path, encoder: str
+) -> None:
+    url = f"udp://127.0.0.1:{port}"
+    picture = "-re -f lavfi -i testsrc2=size=320x192:rate=20 -pix_fmt yuv420p"
+    to = f"-progress pipe:1 -f mpegts {url}?pkt_size=1316"
+    started("ffmpeg", *f"-loglevel quiet {picture} -c:v {encoder} {to}".split())
+    events, eyes = watch(tiny, url, tmp_path, 12, gate=False)
+
+    recording = only_recording(tmp_path)
+    check_same(recording, events, again(tiny, recording))
+    assert digests(recording) == {index: digest for index, (digest, _) in eyes.seen.items()}

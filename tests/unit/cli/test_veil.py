@@ -54,7 +54,7 @@ def said_by(*argv: str) -> str:
 @given(password=passwords, command=st.sampled_from(COMMANDS))
 @settings(max_examples=200, deadline=None)
 def test_no_command_repeats_a_password(place: str, password: str, command: tuple[str, ...]) -> None:
-    address = place.format("http", password)  # no camera of ours, so that `watch` fails at once
+    address = place.format("ftp", password)  # no camera of ours, so that `watch` fails at once
 
     said = said_by(*(word.format(address) for word in command))
 
