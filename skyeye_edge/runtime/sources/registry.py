@@ -141,7 +141,9 @@ class Target:
 
 def is_live(what: str | os.PathLike[str]) -> bool:
     """Whether something is a live source, and no file, folder or image."""
-    return isinstance(what, str) and ("://" in what or _local_kind(what) is not None)
+    if not isinstance(what, str):
+        return _local_kind(os.fspath(what)) == "sdp"
+    return "://" in what or _local_kind(what) is not None
 
 
 def _local_kind(what: str) -> str | None:

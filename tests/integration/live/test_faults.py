@@ -188,6 +188,7 @@ def test_a_sender_of_rtp_that_comes_back_with_another_codec_is_opened_anew(
     assert any("codec" in cause for cause in watcher.causes)
 
 
+@pytest.mark.slow
 @pytest.mark.ffprobe
 def test_a_video_that_moves_to_another_place_in_the_stream_is_opened_anew(
     watched: Callable[..., Watcher], port: int, tmp_path: Path
@@ -321,12 +322,12 @@ def test_memory_does_not_grow_while_nobody_takes_frames(
     (reader,) = readers()
     before = memory(os.getpid()), memory(reader)
 
-    Event().wait(6.0)  # nobody asks for a frame, of the 120 that come meanwhile
+    Event().wait(3.0)  # nobody asks for a frame, of the 60 that come meanwhile
     after = memory(os.getpid()), memory(reader)
     gone = next(item for item in items if isinstance(item, Frame))
     source.close()
 
-    assert gone.before.dropped["busy"] > 50
+    assert gone.before.dropped["busy"] > 10
     assert max(new - old for old, new in zip(before, after, strict=True)) < 8 << 20
 
 

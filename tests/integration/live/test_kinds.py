@@ -80,6 +80,7 @@ def test_mpegts_on_an_address_for_rtp_is_named(
     assert "the sender speaks MPEG-TS without RTP" in watcher.causes[1]
 
 
+@pytest.mark.slow
 @pytest.mark.gstreamer
 def test_video_without_parameter_sets_is_named(
     gst_sender: Callable[..., Sender], watched: Callable[..., Watcher], port: int

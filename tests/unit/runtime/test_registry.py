@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from skyeye_edge.core.errors import InputError
-from skyeye_edge.runtime.sources.registry import KINDS, live_target
+from skyeye_edge.runtime.sources.registry import KINDS, is_live, live_target
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,21 @@ def test_a_source_has_a_kind_and_a_name_without_secrets(
 
     assert (target.kind, target.text, target.name) == (kind, text, name)
     assert "pw" not in repr(target) and "kiwi" not in repr(target)
+
+
+@pytest.mark.parametrize(
+    ("what", "live"),
+    [
+        ("-", True),
+        ("0", True),
+        (Path("camera.sdp"), True),
+        ("flight.mp4", False),
+        (Path("0"), False),
+        (Path("rtsp:/host/x"), False),
+    ],
+)
+def test_what_is_live_is_told_from_files(what: str | Path, live: bool) -> None:
+    assert is_live(what) == live
 
 
 def test_options_override_those_of_a_kind() -> None:
