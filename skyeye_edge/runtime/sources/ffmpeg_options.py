@@ -44,8 +44,9 @@ def check_options(
     for name, value in options.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise InputError(f"source option {name!r}: give names and values as text")
-    known = own | (ffmpeg_options(format_name, protocols) if format_name else set())
-    for name in options:
+    theirs = ffmpeg_options(format_name, protocols) if format_name and options else set()
+    known = own | (theirs or set())
+    for name in options if theirs is not None else ():
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known), 1)
             hint = f"; is {near[0]} meant?" if near else ""
@@ -54,16 +55,21 @@ def check_options(
 
 def has_protocol(name: str) -> bool:
     """Whether FFmpeg was built with a protocol."""
-    avformat = _libraries()["avformat"]
+    libraries = _libraries()
+    if libraries is None:
+        return False
+    avformat, _ = libraries
     avformat.avio_protocol_get_class.restype = ctypes.c_void_p
     avformat.avio_protocol_get_class.argtypes = [ctypes.c_char_p]
     return bool(avformat.avio_protocol_get_class(name.encode()))
 
 
-def ffmpeg_options(format_name: str, protocols: tuple[str, ...]) -> set[str]:
-    """Names of the options of a demuxer, of protocols, and of all demuxers."""
+def ffmpeg_options(format_name: str, protocols: tuple[str, ...]) -> set[str] | None:
+    """Names of the options of a demuxer, of protocols, and of all demuxers; None: not known."""
     libraries = _libraries()
-    avformat = libraries["avformat"]
+    if libraries is None:
+        return None
+    avformat, avutil = libraries
     avformat.avformat_get_class.restype = ctypes.c_void_p
     avformat.avio_protocol_get_class.restype = ctypes.c_void_p
     avformat.avio_protocol_get_class.argtypes = [ctypes.c_char_p]
@@ -74,7 +80,7 @@ def ffmpeg_options(format_name: str, protocols: tuple[str, ...]) -> set[str]:
         if found := avformat.av_find_input_format(name.encode()):
             classes.append(found.contents.priv_class)
     classes += [avformat.avio_protocol_get_class(name.encode()) for name in protocols]
-    return {name for each in classes if each for name in _names(libraries["avutil"], each)}
+    return {name for each in classes if each for name in _names(avutil, each)}
 
 
 def _names(avutil: ctypes.CDLL, class_: int) -> Iterator[str]:
@@ -86,12 +92,11 @@ def _names(avutil: ctypes.CDLL, class_: int) -> Iterator[str]:
             yield option.contents.name.decode()
 
 
-def _libraries() -> dict[str, ctypes.CDLL]:
-    """The libraries that PyAV has loaded into this process."""
+def _libraries() -> tuple[ctypes.CDLL, ctypes.CDLL] | None:
+    """FFmpeg's libavformat and libavutil that PyAV has loaded; None: they are not found."""
     import av  # noqa: F401  # loads them
 
     maps = Path("/proc/self/maps").read_text("utf-8", "surrogateescape")
-    return {
-        name: ctypes.CDLL(re.search(rf"(/\S.*/lib{name}[-.][^/\n]*)", maps)[1])  # type: ignore[index]  # both are loaded with av
-        for name in ("avformat", "avutil")
-    }
+    found = [re.search(rf"(/\S.*/lib{name}[-.][^/\n]*)", maps) for name in ("avformat", "avutil")]
+    avformat, avutil = (each and ctypes.CDLL(each[1]) for each in found)
+    return (avformat, avutil) if avformat and avutil else None
