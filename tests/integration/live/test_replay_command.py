@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+import skyeye_edge as sky
 from skyeye_edge.core.bundle import PACKAGED
+from skyeye_edge.runtime.recording import find_recordings, read_recording
+from skyeye_edge.runtime.replay import comparable, kept_of, replayed
+from skyeye_edge.runtime.watching import StreamOptions
 from tests.integration.live.watching import Sender
 
 CLI = [sys.executable, "-m", "skyeye_edge"]
@@ -114,3 +118,16 @@ def test_a_watched_file_is_not_copied_but_known_by_its_hash(
     assert (same.returncode, "the same: " in same.stderr) == (0, True), same.stderr
     assert gone.returncode == 1
     assert "the video of this recording is gone" in gone.stderr
+
+
+def test_clips_of_a_file_are_the_same_again(
+    tiny_for_clips: sky.Model, demo_clip: Path, tmp_path: Path
+) -> None:
+    options: StreamOptions = {"every": 1, "clip": 3, "record": tmp_path}
+    with tiny_for_clips.stream(demo_clip, [sky.Caption()], **options) as stream:
+        events = [comparable(event) for event in stream]
+
+    recording = read_recording(*find_recordings(tmp_path))
+    model = tiny_for_clips
+    with replayed(recording, kept_of(recording), model.submit, model.description) as stream:
+        assert [comparable(event) for event in stream] == events

@@ -66,6 +66,12 @@ max_latency: 2
     )
 
 
+def test_a_recording_is_meant_from_where_the_plan_lies(tmp_path: Path) -> None:
+    found = plan(tmp_path, "sources: [flight.mp4]\nrecord: kept\nrecord_gib: 2\n")
+
+    assert (found.record, found.record_gib) == (str(tmp_path / "kept"), 2)
+
+
 def test_a_plan_without_tasks_captions(tmp_path: Path) -> None:
     assert plan(tmp_path, "sources: [udp://@:5600]").tasks == (Caption(),)
 
