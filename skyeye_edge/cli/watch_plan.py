@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skyeye_edge.core.tasks import Task
     from skyeye_edge.runtime.alerts import Alert
 
+UNIX = "unix:"  # before the path of a socket
 LARGEST = 2**20  # bytes of a plan
 
 
@@ -166,15 +167,24 @@ def _options(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _source(value: object, folder: Path) -> SourcePlan:
+    if isinstance(value, int):  # - 0, the first camera
+        value = str(value)
     if isinstance(value, str):
-        return SourcePlan(_place(value, folder))
+        return SourcePlan(_source_place(value, folder))
     given = _mapping(value, "a source", ["url", "priority", "options"])
     check_text(given.get("url"), "sources: url")
     priority = given.get("priority", 1.0)
     check_number(priority, "sources: priority", 0)
     options = _mapping(given.get("options", {}), "sources: options", None)
     said = {name: str(said) for name, said in options.items()}
-    return SourcePlan(_place(given["url"], folder), float(priority), said)
+    return SourcePlan(_source_place(given["url"], folder), float(priority), said)
+
+
+def _source_place(text: str, folder: Path) -> str:
+    """Only what is a file lies where the plan does: no camera, pipeline or standard input."""
+    from skyeye_edge.runtime.sources.registry import is_live
+
+    return text if is_live(text) and not text.endswith(".sdp") else _place(text, folder)
 
 
 def _sink(value: object, folder: Path) -> SinkPlan:
@@ -187,6 +197,8 @@ def _sink(value: object, folder: Path) -> SinkPlan:
 
 def _place(text: str, folder: Path) -> str:
     """Files are meant from where the plan lies; a slash at the end stays."""
+    if text.startswith(UNIX):
+        return f"{UNIX}{folder / text.removeprefix(UNIX)}"
     return text if is_like_address(text) else f"{folder / text}{'/' * text.endswith('/')}"
 
 

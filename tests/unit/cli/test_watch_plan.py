@@ -72,6 +72,18 @@ def test_a_recording_is_meant_from_where_the_plan_lies(tmp_path: Path) -> None:
     assert (found.record, found.record_gib) == (str(tmp_path / "kept"), 2)
 
 
+@pytest.mark.parametrize("source", ["-", "0", "/dev/video0", "gst:videotestsrc ! identity"])
+def test_what_is_no_file_is_meant_from_nowhere(tmp_path: Path, source: str) -> None:
+    found = plan(tmp_path, f"sources: [{source!r}]\nsinks: ['unix:events.sock']")
+
+    assert [each.url for each in found.sources] == [source]
+    assert found.sinks == (SinkPlan(f"unix:{tmp_path / 'events.sock'}"),)
+    assert plan(tmp_path, "sources: [0, cam.sdp]").sources == (
+        SourcePlan("0"),
+        SourcePlan(str(tmp_path / "cam.sdp")),
+    )
+
+
 def test_a_plan_without_tasks_captions(tmp_path: Path) -> None:
     assert plan(tmp_path, "sources: [udp://@:5600]").tasks == (Caption(),)
 
