@@ -179,6 +179,7 @@ class ControlEvent:
     action: Action
     prompt_version: int  # that holds from here on
     tasks: tuple[Mapping[str, Any], ...]  # likewise; `core.tasks.parse_task` reads them
+    alerts: tuple[Mapping[str, Any], ...] = ()  # likewise; `runtime.alerts.parse_alert`
 
     def to_dict(self) -> ControlValues:
         """The values of the line; docs/formats.md names them."""
@@ -189,6 +190,7 @@ class ControlEvent:
             "action": self.action,
             "prompt_version": self.prompt_version,
             "tasks": [dict(task) for task in self.tasks],
+            "alerts": [dict(alert) for alert in self.alerts],
         }
 
     def to_json(self) -> str:
@@ -375,6 +377,7 @@ def build_control(
     tasks: Sequence[Task],
     utc: datetime,
     *,
+    alerts: Sequence[Mapping[str, Any]] = (),
     source: str,
     epoch: int = 0,
     time: float = 0.0,
@@ -384,7 +387,15 @@ def build_control(
     said = tuple(task_values(task) for task in tasks)
     return _with_id(
         ControlEvent(
-            "", source, epoch, _rounded(time), _utc_text(utc), action, prompt_version, said
+            "",
+            source,
+            epoch,
+            _rounded(time),
+            _utc_text(utc),
+            action,
+            prompt_version,
+            said,
+            tuple(alerts),
         ),
         nonce,
     )
@@ -488,7 +499,13 @@ def _event(values: Mapping[str, Any]) -> Event | None:
         case "control":
             said = tuple(dict(task) for task in values["tasks"])
             version = values["prompt_version"]
-            return ControlEvent(**head, action=values["action"], prompt_version=version, tasks=said)
+            return ControlEvent(
+                **head,
+                action=values["action"],
+                prompt_version=version,
+                tasks=said,
+                alerts=tuple(dict(alert) for alert in values["alerts"]),
+            )
         case "alert":
             width, height = values["size"]
             return AlertEvent(

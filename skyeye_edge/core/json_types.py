@@ -252,6 +252,7 @@ class ControlValues(HeadValues):
     action: Action
     prompt_version: Annotated[int, "that holds from here on"]
     tasks: Annotated[list[dict[str, Any]], "what is asked from here on, as in a run's first line"]
+    alerts: Annotated[list[dict[str, Any]], "what is watched for from here on"]
 
 
 class RunValues(HeadValues):

@@ -27,6 +27,7 @@ from skyeye_edge.core.events import (
 )
 from skyeye_edge.core.frame import Counts, Frame, SourceChange
 from skyeye_edge.core.tasks import Task, parse_task, task_text
+from skyeye_edge.runtime.alerts import add_alert_tasks, parse_alert
 from skyeye_edge.runtime.budget import Budget, Plan
 from skyeye_edge.runtime.fingerprint import fingerprint
 from skyeye_edge.runtime.gate import Gate
@@ -236,7 +237,8 @@ def replayed(
 
     def obey(event: ControlEvent) -> None:
         if event.action == "set_tasks":
-            stream.set_tasks([parse_task(dict(task)) for task in event.tasks])
+            alerts = [parse_alert(alert) for alert in event.alerts]
+            stream.set_tasks([parse_task(dict(task)) for task in event.tasks], alerts)
         else:
             stream.note(event.action)
 
@@ -266,8 +268,6 @@ def _budget(recording: Recording, asked: Sequence[AnswerEvent]) -> Budget | None
         if isinstance(event, ControlEvent):
             by_version[event.prompt_version] = tuple(parse_task(dict(t)) for t in event.tasks)
     first = recording.wanted
-    from skyeye_edge.runtime.alerts import add_alert_tasks
-
     at_first = add_alert_tasks(first.tasks, first.alerts)
     return RecordedBudget(
         _plan(event, by_version.get(event.prompt_version, at_first))

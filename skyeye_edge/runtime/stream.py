@@ -11,7 +11,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from types import TracebackType
 
@@ -360,6 +360,7 @@ class Stream:
                     wanted.version,
                     wanted.tasks,
                     self._utc(),
+                    alerts=[asdict(alert) for alert in wanted.alerts],
                     source=self.source.name,
                     epoch=self._last.epoch if self._last else 0,
                     time=self._last.time if self._last else 0.0,

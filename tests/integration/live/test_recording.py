@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import skyeye_edge as sky
-from skyeye_edge.core.events import AnswerEvent, Event, StateEvent
+from skyeye_edge.core.events import AlertEvent, AnswerEvent, Event, StateEvent
 from skyeye_edge.core.frame import Frame
 from skyeye_edge.runtime.recording import Recording, find_recordings, read_recording
 from skyeye_edge.runtime.replay import comparable, kept_of, replayed
@@ -177,7 +177,8 @@ def test_what_was_changed_left_out_and_watched_for_comes_again(
             events.append(event)
             asked += isinstance(event, AnswerEvent)
             if isinstance(event, AnswerEvent) and asked == 6:
-                stream.set_tasks([sky.Caption(), sky.Ask("is it day?")])
+                other = sky.Alert("smoke", needed=1, of=1, begin_at=0.0, end_at=0.0)
+                stream.set_tasks([sky.Caption(), sky.Ask("is it day?")], [other])
             if isinstance(event, AnswerEvent) and asked == 8:
                 stream.pause()
                 stream.resume()
@@ -188,6 +189,7 @@ def test_what_was_changed_left_out_and_watched_for_comes_again(
     check_same(recording, events, again(tiny, recording))
     assert any(isinstance(event, AnswerEvent) and event.left_out for event in events)
     assert {event.to_dict()["type"] for event in events} >= {"alert", "control", "answer"}
+    assert {event.alert for event in events if isinstance(event, AlertEvent)} == {"a line", "smoke"}
 
 
 def test_what_was_killed_is_replayed_to_that_moment(

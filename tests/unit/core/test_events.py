@@ -319,7 +319,8 @@ def _read(event: AnswerEvent) -> tuple[TaskResult, ...]:
 
 def test_a_change_of_tasks_is_read_again() -> None:
     tasks: list[Task] = [Caption(), Ground("a boat", min_score=0.4), Classify(("a", "b"))]
-    event = build_control("set_tasks", 3, tasks, NOON, source="cam1", epoch=1, time=2.5)
+    alerts = [{"phrase": "smoke", "needed": 3}]
+    event = build_control("set_tasks", 3, tasks, NOON, alerts=alerts, source="cam1", time=2.5)
 
     read = parse_event(event.to_json())
 
