@@ -13,14 +13,15 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from skyeye_edge.core import limits
 from skyeye_edge.core.boxes import BoxSpec
-from skyeye_edge.core.errors import BundleError
+from skyeye_edge.core.errors import BundleError, InputError
 from skyeye_edge.core.gguf_header import read_gguf_header
 from skyeye_edge.core.manifest import read_manifest
 from skyeye_edge.core.parsing import parse_reply
 from skyeye_edge.core.reply import Reply
 from skyeye_edge.core.tasks import Describe, Detect, Ground
+from skyeye_edge.runtime.sources.rtp import Pictures, codec_of, parse_rtp
+from skyeye_edge.runtime.sources.sdp import parse_sdp
 
 FOLDER = Path(tempfile.mkdtemp(prefix="skyeye-fuzz-"))
 
@@ -52,9 +53,22 @@ def boxes(data: bytes) -> None:
 def sdp(data: bytes) -> None:
     """A session description."""
     try:
-        limits.check_sdp(data.decode("utf-8", "replace"))
-    except ValueError:
-        return
+        parse_sdp("m=video 5600 RTP/AVP 96\nc=IN IP4 127.0.0.1\n" + data.decode("utf-8", "replace"))
+    except InputError:
+        return  # refused in words, as it should be
+
+
+def rtp(data: bytes) -> None:
+    """Datagrams of RTP, each behind its length in one byte."""
+    for codec in ("h264", "hevc"):
+        pictures = Pictures(codec, [])
+        rest = data
+        while rest:
+            packet = parse_rtp(b"\x80\x60" + rest[1 : 1 + rest[0]])
+            rest = rest[1 + rest[0] :]
+            if packet is not None:
+                codec_of(packet.payload)
+                list(pictures.add(packet, missing=packet.number % 7 == 0))
 
 
 def _read_file(read: Callable[[Path], object], data: bytes) -> None:
@@ -67,7 +81,7 @@ def _read_file(read: Callable[[Path], object], data: bytes) -> None:
 
 
 READERS: dict[str, Callable[[bytes], None]] = {
-    each.__name__: each for each in (gguf, manifest, boxes, sdp)
+    each.__name__: each for each in (gguf, manifest, boxes, sdp, rtp)
 }
 
 
