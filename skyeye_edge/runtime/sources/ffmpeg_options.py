@@ -97,6 +97,14 @@ def _libraries() -> tuple[ctypes.CDLL, ctypes.CDLL] | None:
     import av  # noqa: F401  # loads them
 
     maps = Path("/proc/self/maps").read_text("utf-8", "surrogateescape")
-    found = [re.search(rf"(/\S.*/lib{name}[-.][^/\n]*)", maps) for name in ("avformat", "avutil")]
-    avformat, avutil = (each and ctypes.CDLL(each[1]) for each in found)
+    avformat, avutil = (_library(maps, name) for name in ("avformat", "avutil"))
     return (avformat, avutil) if avformat and avutil else None
+
+
+def _library(maps: str, name: str) -> ctypes.CDLL | None:
+    """PyAV's library of that name, and not the one that OpenCV's wheel brings besides."""
+    paths = re.findall(rf"(/\S.*/lib{name}[-.][^/\n]*)", maps)
+    its_own = [path for path in paths if "/av.libs/" in path]
+    of_the_system = [path for path in paths if ".libs/" not in path]
+    path = next(iter(its_own + of_the_system), None)
+    return None if path is None else ctypes.CDLL(path)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from skyeye_edge.core.frame import SourceChange
 from skyeye_edge.runtime.sources import open_source
-from tests.integration.live.watching import HERE
 
 OURS, THEIRS = "10.77.0.1", "10.77.0.2"
+HERE = Path(__file__).resolve().parent.parent
 PICTURE = "videotestsrc is-live=true ! video/x-raw,width=160,height=96,framerate=20/1,format=I420"
 RTP = f"{PICTURE} ! x264enc tune=zerolatency key-int-max=10 ! rtph264pay ! udpsink"
 

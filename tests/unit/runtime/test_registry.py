@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,18 @@ def test_options_override_those_of_a_kind() -> None:
         "rtsp_transport": "udp",
         "max_delay": "300000",
     }
+
+
+def test_options_are_those_of_pyav_also_where_opencv_has_brought_an_ffmpeg_of_its_own() -> None:
+    program = (
+        "import cv2\n"
+        "from skyeye_edge.runtime.sources.registry import live_target\n"
+        "live_target('0', {'video_size': '640x480', 'video_sze': '1'})"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert "is video_size meant" in done.stderr
 
 
 @pytest.mark.parametrize(
