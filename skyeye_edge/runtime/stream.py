@@ -148,7 +148,8 @@ class Stream:
             clock=clock,
         )
         # A stream that nobody holds any more must not go on reading.
-        weakref.finalize(self, _abandon, self._asking, source).atexit = False
+        self._abandoned = weakref.finalize(self, _abandon, self._asking, source)
+        self._abandoned.atexit = False
 
     def __iter__(self) -> Iterator[Event]:
         return self
@@ -289,6 +290,7 @@ class Stream:
         self.source.close()
         self._asking.join(2.0)
         self._close_sinks()
+        self._abandoned.detach()  # it holds the source, and a source may know its stream
 
     def _next_entry(self) -> Entry:
         self._asking.start()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -151,3 +153,18 @@ def test_the_newest_picture_is_saved_though_nobody_asked_about_it(tmp_path: Path
     assert (frame.time, frame.index) == (1.5, 0)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "now.png")), picture(7))
     stream.close()
+
+
+def test_a_closed_stream_whose_source_knows_it_is_let_go(tmp_path: Path) -> None:
+    Image.fromarray(picture(0)).save(tmp_path / "0.png")
+    source = open_source(tmp_path)
+    stream = Stream(Answering().submit, source, [Caption()], 0.0)
+    source.watched_by = stream  # type: ignore[attr-defined]
+    gone = weakref.ref(stream)
+    list(stream)
+    stream.close()
+
+    del stream, source
+    gc.collect()
+
+    assert gone() is None
