@@ -70,6 +70,15 @@ def add_parser(commands: Commands) -> None:
         metavar="NAME=VALUE",
         help="of a live source, as rtsp_transport=udp (docs/watch_a_stream.md); may be repeated",
     )
+    add_pace(parser)
+    add_outlets(parser)
+    parser.set_defaults(run=run, defaults={name: parser.get_default(name) for name in PLANNED})
+    add_service(parser)
+    add_json(parser)
+
+
+def add_pace(parser: argparse.ArgumentParser) -> None:
+    """What is left out where there is too much, or nothing new."""
     parser.add_argument(
         "--gate",
         action=argparse.BooleanOptionalAction,
@@ -83,10 +92,6 @@ def add_parser(commands: Commands) -> None:
         metavar="S",
         help="seconds within which something is said although nothing changes; default 5",
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="write events there too, as JSON Lines"
-    )
-    add_sinks(parser)
     parser.add_argument(
         "--max-age",
         type=seconds,
@@ -105,6 +110,14 @@ def add_parser(commands: Commands) -> None:
         metavar="LIST",
         help="of several URLs, how many turns each gets, as 2,1,1; default: the same",
     )
+
+
+def add_outlets(parser: argparse.ArgumentParser) -> None:
+    """Where events and packets go."""
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="write events there too, as JSON Lines"
+    )
+    add_sinks(parser)
     parser.add_argument(
         "--record",
         type=Path,
@@ -118,7 +131,10 @@ def add_parser(commands: Commands) -> None:
         metavar="N",
         help="room for packets there; the oldest go when it is full; default 16",
     )
-    parser.set_defaults(run=run, defaults={name: parser.get_default(name) for name in PLANNED})
+
+
+def add_service(parser: argparse.ArgumentParser) -> None:
+    """How it is run for months, and told what to do meanwhile."""
     parser.add_argument(
         "--config",
         type=Path,
@@ -132,7 +148,6 @@ def add_parser(commands: Commands) -> None:
         metavar="SOCKET",
         help="take commands here (skyeye-edge control SOCKET help); they can be typed as well",
     )
-    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

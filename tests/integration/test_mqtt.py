@@ -176,6 +176,9 @@ def test_a_program_that_is_killed_is_said_to_be_offline(broker: Broker) -> None:
             running.wait()
         listener.wait(lambda: ("uav/status", "offline", False) in listener.heard)
 
+    said = [text for topic, text, _ in listener.heard if topic == "uav/status"]
+    assert said[-2:] == ["online", "offline"]
+
 
 def test_events_wait_for_a_broker_that_comes_later_and_for_one_that_comes_back(
     broker: Broker, caplog: pytest.LogCaptureFixture
@@ -320,6 +323,8 @@ def test_a_broker_may_be_spoken_to_over_tls(tmp_path: Path) -> None:
             fan.close()
     finally:
         broker.kill()
+
+    assert fan.losses == {}
 
 
 def test_a_file_of_certificates_that_is_not_there_is_a_wrong_request(tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ def test_a_group_is_watched_through_the_interface_that_is_named(
 
     watcher.stop()
     other.stop()
+    assert {frame.size for frame in (*watcher.frames, *other.frames)} == {(160, 96)}
 
 
 def test_a_port_of_another_program_is_named_and_how_to_share_it(
@@ -174,6 +175,8 @@ def test_who_sends_rtmp_to_us_is_watched(
         ffmpeg(f"-t 2 -f flv rtmp://127.0.0.1:{port}/live/key").wait()
 
     watcher.stop()
+    assert watcher.states[:2] == ["CONNECTING", "LIVE"]
+    check_counts(watcher)
 
 
 def test_a_stream_over_http_is_watched(
@@ -185,6 +188,8 @@ def test_a_stream_over_http_is_watched(
     watcher.wait_for_frames(5)
 
     watcher.stop()
+    assert "LIVE" in watcher.states
+    check_counts(watcher)
 
 
 def test_a_video_over_http_is_watched_to_its_end(

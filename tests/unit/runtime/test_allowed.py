@@ -18,11 +18,15 @@ from skyeye_edge.runtime.sources.file import FileSource, opened
 @pytest.fixture
 def victim(tmp_path: Path, demo_clip: Path) -> Path:
     """A private video that a list may want to show."""
-    path = tmp_path / "private.ts"
-    with av.open(str(demo_clip)) as source, av.open(str(path), "w", format="mpegts") as target:
-        video = source.streams.video[0]
-        copy = target.add_stream_from_template(video)
-        for packet in source.demux(video):
+    return remuxed(demo_clip, tmp_path / "private.ts", "mpegts")
+
+
+def remuxed(video: Path, path: Path, container: str) -> Path:
+    """The packets of a video in another container."""
+    with av.open(str(video)) as source, av.open(str(path), "w", format=container) as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
             if packet.dts is not None:
                 packet.stream = copy
                 target.mux(packet)
@@ -77,23 +81,10 @@ def test_lists_of_other_things_are_refused(
 
 def test_a_mov_that_refers_to_another_file_does_not_show_it(tmp_path: Path, victim: Path) -> None:
     path = tmp_path / "evil.mov"
-    path.write_bytes(referring_mov(demo(victim, tmp_path), victim.name))
+    path.write_bytes(referring_mov(remuxed(victim, tmp_path / "own.mov", "mov"), victim.name))
 
     with pytest.raises(MediaError):
         FileSource(path)
-
-
-def demo(victim: Path, folder: Path) -> Path:
-    """The same video as a mov, with its index at the end."""
-    path = folder / "own.mov"
-    with av.open(str(victim)) as source, av.open(str(path), "w", format="mov") as target:
-        video = source.streams.video[0]
-        copy = target.add_stream_from_template(video)
-        for packet in source.demux(video):
-            if packet.dts is not None:
-                packet.stream = copy
-                target.mux(packet)
-    return path
 
 
 def referring_mov(path: Path, name: str) -> bytes:

@@ -59,6 +59,12 @@ def test_nobody_has_to_listen_to_datagrams() -> None:
     with closing(open_sink(f"udp+json://127.0.0.1:{port}")) as sink:
         for _ in range(3):  # not connected: what the other side refuses is never heard of
             sink.write(SUMMARY, None)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as late:
+            late.bind(("127.0.0.1", port))
+            late.settimeout(LIMIT)
+            sink.write(state("LIVE"), None)
+
+            assert json.loads(late.recv(65536)) == state("LIVE").to_dict()
 
 
 def test_a_host_that_does_not_exist_is_a_wrong_request() -> None:
@@ -123,7 +129,12 @@ def test_a_reader_that_goes_is_forgotten(path: Path) -> None:
         sink.write(SUMMARY, None)
     for _ in range(3):
         sink.write(SUMMARY, None)
-    sink.close()
+    with ExitStack() as stack:
+        after = Reader(path, stack)
+        sink.write(state("ENDED"), None)
+        sink.close()
+
+        assert after.rest() == ["state cam"]
 
 
 def test_the_socket_of_a_killed_run_is_taken_over_and_that_of_a_living_one_is_not(
