@@ -148,7 +148,10 @@ def _plan(values: object, folder: Path) -> Plan:
             for each in _list(given, "alerts")
         ]
     )
-    return Plan(sources, tasks, sinks, alerts=alerts, **_options(given, folder))
+    plan = Plan(sources, tasks, sinks, alerts=alerts, **_options(given, folder))
+    if not sources:
+        raise InputError("sources: there is nothing to watch; name at least one")
+    return plan
 
 
 def _options(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:

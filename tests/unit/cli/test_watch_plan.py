@@ -106,6 +106,8 @@ def test_a_plan_without_tasks_captions(tmp_path: Path) -> None:
         ("alerts: [{name: smoke}]", "no phrase"),
         ("alerts: [{phrase: smoke, needed: many}]", "needed"),
         ("alerts: [smoke, smoke]", "two alerts are called"),
+        ("tasks: [caption]", "nothing to watch"),
+        ("sources: []", "nothing to watch"),
         ("every: soon", "every (seconds)"),
         ("every: -1", "every (seconds)"),
         ("gate: perhaps", "gate"),
